@@ -1,0 +1,54 @@
+using System.Text.Json.Serialization;
+using Pollux.Core;
+using Pollux.Replication.Pair;
+
+namespace Pollux.Cluster.Keepers;
+
+/// <summary>
+/// A request to a keeper over its control socket (<c>keeper.sock</c> in the run directory): one line of JSON each way,
+/// any number in turn on a connection.
+/// </summary>
+/// <param name="Do">status, protect, unprotect, takeover, set, stop.</param>
+/// <param name="Standby">protect: whom to connect to.</param>
+/// <param name="Settings">set: what to change; absent members stay.</param>
+/// <param name="Force">stop: kill instead of asking the guest to power down.</param>
+public sealed record KeeperRequest(string Do, StandbyTarget? Standby = null, ProtectionSettings? Settings = null, bool Force = false);
+
+/// <summary>A standby keeper as the primary reaches it.</summary>
+public sealed record StandbyTarget(HostId Host, Incarnation Incarnation, string Address, int Port);
+
+/// <summary>What may be changed while a VM runs. Null: unchanged. See the spec's <c>faultTolerance</c> section for meanings.</summary>
+public sealed record ProtectionSettings(string? Trigger = null, string? Transmission = null, int? IntervalMs = null, int? FloorMs = null, int? DetectionMs = null);
+
+/// <summary>The answer: <see cref="Error"/> is null when it was done. takeover answers when it is over.</summary>
+public sealed record KeeperResponse(string? Error, KeeperStatus? Status);
+
+/// <summary>The state of one keeper. Times in milliseconds, sizes in bytes.</summary>
+/// <param name="Side">primary or standby.</param>
+/// <param name="Phase">starting, running, syncing, protected, holding, taking, standby-preparing, standby-syncing, standby-ready, stopping.</param>
+/// <param name="Note">The reason in plain words: why it is not protected, or what it waits for.</param>
+public sealed record KeeperStatus(
+    VmName Vm, HostId Host, Incarnation Incarnation, int Pid, int? QemuPid,
+    string Side, string Phase, string Note, Role? Role,
+    string QemuVersion, string Accelerator,
+    CheckpointStatus Checkpoints, BufferStatus Buffers, NetworkStatus Network, TakeoverStatus? LastTakeover, ProtectionSettings Settings);
+
+/// <summary>Pauses are QMP RESUME minus STOP.</summary>
+public sealed record CheckpointStatus(long Count, long Committed, double PerSecond, Percentiles PauseMs, Percentiles Pages);
+
+public sealed record Percentiles(double P50, double P99, double Max);
+
+public sealed record BufferStatus(long UsedBytes, long AllocatedBytes, long CeilingBytes, long WaitedForSpace);
+
+public sealed record NetworkStatus(long EgressHeldFrames, long EgressReleasedFrames, long EgressDroppedFrames, long IngressFrames, long ReplayedFrames);
+
+/// <summary>The last takeover that this keeper won. Unix times are in milliseconds with fraction.</summary>
+public sealed record TakeoverStatus(string Reason, double DetectMs, double ArbitrateMs, double ResumeMs, double DecidedUnixMs, double GateOpenUnixMs, long Epoch);
+
+/// <summary>JSON of the agent's files and the control socket, camelCase.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(KeeperConfig))]
+[JsonSerializable(typeof(KeeperRequest))]
+[JsonSerializable(typeof(KeeperResponse))]
+[JsonSerializable(typeof(KeeperStatus))]
+public sealed partial class KeeperJson : JsonSerializerContext;

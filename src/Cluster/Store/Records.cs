@@ -1,0 +1,41 @@
+using System.Text.Json.Serialization;
+using Pollux.Core;
+
+namespace Pollux.Cluster.Store;
+
+/// <summary>What a host says of itself while its lease lives.</summary>
+/// <param name="Address">Where its agent and keepers listen: an IP address of the cluster's network.</param>
+/// <param name="MemoryBytes">Memory it offers to VMs.</param>
+public sealed record HostRecord(HostId Host, string BootId, string Address, int ApiPort, long LeaseId, long MemoryBytes, string QemuVersion, string Accelerator);
+
+/// <summary>What the user wants of a VM.</summary>
+/// <param name="SpecYaml">The spec as it was defined.</param>
+/// <param name="Home">Where it starts when it has no role yet.</param>
+/// <param name="Run">It shall run.</param>
+/// <param name="Protect">It shall have a standby.</param>
+/// <param name="PreferredStandby">Where the user asked the standby to be, if anywhere.</param>
+public sealed record VmRecord(VmName Vm, string SpecYaml, HostId Home, bool Run, bool Protect, HostId? PreferredStandby);
+
+/// <summary>The wish of the primary's agent for a standby. A new attempt has a new number.</summary>
+public sealed record StandbyAssignment(HostId Host, long Attempt);
+
+/// <summary>What a standby's keeper (or its agent, when the keeper could not start) says of itself.</summary>
+/// <param name="State">preparing, ready, failed.</param>
+/// <param name="Why">The reason of a failure, in one sentence.</param>
+public sealed record StandbyEndpoint(HostId Host, Incarnation Incarnation, long Attempt, string Address, int Port, StandbyState State, string? Why);
+
+[JsonConverter(typeof(JsonStringEnumConverter<StandbyState>))]
+public enum StandbyState
+{
+    [JsonStringEnumMemberName("preparing")] Preparing,
+    [JsonStringEnumMemberName("ready")] Ready,
+    [JsonStringEnumMemberName("failed")] Failed,
+}
+
+/// <summary>JSON of everything in the store but the role, camelCase.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(HostRecord))]
+[JsonSerializable(typeof(VmRecord))]
+[JsonSerializable(typeof(StandbyAssignment))]
+[JsonSerializable(typeof(StandbyEndpoint))]
+public sealed partial class StoreJson : JsonSerializerContext;
