@@ -1,0 +1,66 @@
+#!/bin/bash
+# Builds the Redis guest into .cache/guests/redis: vmlinuz (Debian's cloud kernel) and initrd.gz
+# (busybox, the virtio modules, Redis and the libraries it links). Redis and kernel are unpacked, never installed.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+cache=$PWD/.cache
+output=$cache/guests/redis
+source_files=(guest/build-redis.sh guest/redis/*)
+fingerprint=$(cat "${source_files[@]}" | sha256sum | cut -d' ' -f1)
+if [ -f "$output/fingerprint" ] && [ "$(cat "$output/fingerprint")" = "$fingerprint" ]; then
+  exit 0
+fi
+
+kernel_package=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: \(linux-image-[^ ]*-cloud-amd64\)$/\1/p' | head -1)
+if [ -z "$kernel_package" ]; then
+  echo "apt knows no linux-image-cloud-amd64; run 'apt-get update' and check that Debian's sources are enabled" >&2
+  exit 1
+fi
+eng/unpack-debian.sh "$cache/kernel" "$kernel_package"
+eng/unpack-debian.sh "$cache/redis" redis-server redis-tools libatomic1 libjemalloc2 liblzf1 libssl3 libsystemd0
+
+work=$(mktemp -d "$cache/.guest-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+root=$work/root
+mkdir -p "$root"/{bin,dev,etc,lib/modules,proc,sys,usr/bin}
+
+cp /bin/busybox "$root/bin/busybox"
+cp guest/redis/redis.conf "$root/etc/redis.conf"
+install -m 755 guest/redis/init "$root/init"
+for program in dirty supervise; do
+  gcc -O2 -Wall -static -s -o "$root/bin/$program" "guest/redis/$program.c"
+done
+
+modules=$(echo "$cache"/kernel/lib/modules/*/kernel)
+for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net button evdev; do
+  found=$(find "$modules" -name "$module.ko" -o -name "$module.ko.xz" | head -1)
+  case $found in
+    *.ko) cp "$found" "$root/lib/modules/" ;;
+    *.xz) xz -dc "$found" > "$root/lib/modules/$module.ko" ;;
+    *) echo "$kernel_package has no module $module" >&2; exit 1 ;;
+  esac
+done
+
+# The server and every library it loads, at the paths where the loader looks for them.
+redis=$cache/redis/usr/bin/redis-check-rdb
+cp "$redis" "$root/usr/bin/redis-server"
+libraries=$(LD_LIBRARY_PATH=$cache/redis/usr/lib/x86_64-linux-gnu:$cache/redis/lib/x86_64-linux-gnu ldd "$redis")
+if grep -q 'not found' <<< "$libraries"; then
+  printf 'redis-server lacks libraries:\n%s\n' "$libraries" >&2
+  exit 1
+fi
+mkdir -p "$root/lib/x86_64-linux-gnu" "$root/lib64"
+for library in $(grep -o '=> /[^ ]*' <<< "$libraries" | cut -c4-); do
+  cp -L "$library" "$root/lib/x86_64-linux-gnu/"
+done
+cp -L /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
+
+mkdir -p "$work/out"
+(cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) | gzip -1 > "$work/out/initrd.gz"
+cp "$cache"/kernel/boot/vmlinuz-* "$work/out/vmlinuz"
+echo "$fingerprint" > "$work/out/fingerprint"
+mkdir -p "$cache/guests"
+rm -rf "$output"
+chmod 755 "$work/out"
+mv "$work/out" "$output"
