@@ -1,0 +1,59 @@
+using Pollux.Core;
+
+namespace Pollux.Replication.Pair;
+
+/// <summary>Something that happened to a keeper. The edge reports it; <see cref="PairMachine.Step"/> decides what follows.</summary>
+public abstract record PairEvent
+{
+    // The store
+    public sealed record RoleRead(Role? Role, long Revision) : PairEvent;
+    public sealed record ReadFailed(string Why) : PairEvent;
+    public sealed record SwapWon(string Nonce, long Revision) : PairEvent;
+
+    /// <summary><paramref name="LeaseGone"/>: the role was as expected, but the own host's lease is not alive (rule 6).</summary>
+    public sealed record SwapLost(string Nonce, Role? Current, long Revision, bool LeaseGone) : PairEvent;
+    public sealed record SwapUnknown(string Nonce, string Why) : PairEvent;
+
+    // The user, through the agent
+    public sealed record Started : PairEvent;
+    public sealed record ProtectRequested(Member Standby) : PairEvent;
+    public sealed record UnprotectRequested : PairEvent;
+    public sealed record TakeoverRequested : PairEvent;
+    public sealed record StopRequested : PairEvent;
+
+    // The guest and its QEMU
+    public sealed record QemuExited(string Why) : PairEvent;
+    public sealed record CheckpointingEnded(string Why) : PairEvent;
+
+    /// <summary>Checkpoint 0 is cut: the guest is stopped until <see cref="PairEffect.ResumeFromCut"/>.</summary>
+    public sealed record FirstCut : PairEvent;
+
+    /// <summary>The last checkpoint of a planned takeover is cut and on its way; the guest stays stopped.</summary>
+    public sealed record FinalCut(Epoch Epoch) : PairEvent;
+
+    // The link
+    public sealed record Acknowledged(Epoch Epoch) : PairEvent;
+    public sealed record LinkDown(string Why) : PairEvent;
+
+    /// <summary>No heartbeat for <paramref name="SilentMs"/> while the observer itself was on time (rule 8).</summary>
+    public sealed record PeerSilent(double SilentMs) : PairEvent;
+    public sealed record PeerHeard : PairEvent;
+
+    /// <summary>The observer itself was late. <paramref name="Open"/>: the epoch open now.</summary>
+    public sealed record WasLate(double GapMs, Epoch Open) : PairEvent;
+    public sealed record Dismissed(string Why) : PairEvent;
+
+    /// <summary>A handed-over guest was not taken in time.</summary>
+    public sealed record TakeoverOverdue : PairEvent;
+
+    // The standby's side
+    public sealed record PrimaryConnected(Member Primary) : PairEvent;
+    public sealed record EpochWhole(Epoch Epoch) : PairEvent;
+    public sealed record Rehearsed : PairEvent;
+    public sealed record RehearsalFailed(string Why) : PairEvent;
+    public sealed record ProtectionTold : PairEvent;
+    public sealed record PrimaryDown(string Why) : PairEvent;
+    public sealed record TakeNow : PairEvent;
+    public sealed record Loaded : PairEvent;
+    public sealed record LoadFailed(string Why) : PairEvent;
+}

@@ -1,0 +1,122 @@
+using Pollux.Core;
+
+namespace Pollux.Replication.Pair;
+
+/// <summary>Where a keeper stands. The first group is the primary's side, the second the standby's.</summary>
+public enum PairPhase
+{
+    /// <summary>Asks for the role before it starts or adopts a guest.</summary>
+    Claiming,
+
+    /// <summary>The guest runs here, alone; its frames pass.</summary>
+    Alone,
+
+    /// <summary>A standby is being filled. Frames are held from the cut of checkpoint 0 on.</summary>
+    Syncing,
+
+    /// <summary>The standby holds checkpoint 0; the swap to <c>protected</c> is under way.</summary>
+    Protecting,
+
+    /// <summary>Frames leave at their epoch's commit.</summary>
+    Protected,
+
+    /// <summary>Was late itself: releases nothing before it knows that the role is still its own (rule 8).</summary>
+    Verifying,
+
+    /// <summary>A planned takeover: the last checkpoint is being cut and committed.</summary>
+    HandingOver,
+
+    /// <summary>The standby is lost; frames and guest are held until the swap to <c>running</c> is decided.</summary>
+    GoingSolo,
+
+    /// <summary>The standby is taking over, or may be: nothing moves until the role says who runs (rule 5).</summary>
+    Frozen,
+
+    /// <summary>The user stops the VM; the swap to <c>stopped</c> is under way.</summary>
+    Stopping,
+
+    /// <summary>Waits for a primary to connect.</summary>
+    Waiting,
+
+    /// <summary>Receives the first full copy.</summary>
+    Receiving,
+
+    /// <summary>Checkpoint 0 is acknowledged; the role may or may not say <c>protected</c> yet.</summary>
+    Ready,
+
+    /// <summary>Stands by for a protected primary.</summary>
+    Standing,
+
+    /// <summary>Suspects the primary and reads the role; still acknowledges (rule 3).</summary>
+    Deciding,
+
+    /// <summary>Sealed: no acknowledgement any more; the swap to <c>taking</c> is under way.</summary>
+    Taking,
+
+    /// <summary>Won; the device state is being loaded.</summary>
+    Loading,
+
+    /// <summary>The guest runs, its frames are held until the swap to <c>running</c> is confirmed (rule 5).</summary>
+    Confirming,
+
+    /// <summary>QEMU refused the state; the swap back to the old primary is under way.</summary>
+    SwappingBack,
+
+    /// <summary>Nothing is left to do; the process cleans up and ends.</summary>
+    Gone,
+}
+
+/// <summary>A swap that is not decided yet. Repeats send the same one (rule 2).</summary>
+public sealed record PendingSwap(long ExpectedRevision, Role Next);
+
+/// <summary>All that the pair's protocol remembers. Immutable; <see cref="PairMachine.Step"/> makes the next one.</summary>
+public sealed record PairState
+{
+    public required Member Me { get; init; }
+    public required PairPhase Phase { get; init; }
+
+    /// <summary>The other side, once known.</summary>
+    public Member? Peer { get; init; }
+
+    /// <summary>The role as last read or won, and the store's revision of it.</summary>
+    public Role? Role { get; init; }
+    public long RoleRevision { get; init; }
+    public PendingSwap? Pending { get; init; }
+
+    /// <summary>Counts the swaps of this incarnation; makes each nonce new.</summary>
+    public long Swaps { get; init; }
+
+    /// <summary>Primary: the highest epoch acknowledged to it. Standby: the highest it acknowledged.</summary>
+    public Epoch Acknowledged { get; init; } = Epoch.None;
+
+    /// <summary>Standby: the highest epoch that is whole here.</summary>
+    public Epoch Whole { get; init; } = Epoch.None;
+
+    /// <summary>Primary, verifying: an acknowledgement of a later epoch than this proves that the standby is not sealed.</summary>
+    public Epoch VerifyAfter { get; init; } = Epoch.None;
+
+    /// <summary>Primary, handing over: the last epoch, once it is cut.</summary>
+    public Epoch? Final { get; init; }
+
+    /// <summary>
+    /// Primary: the standby was lost while another question was open. Standby: the primary is lost for more than silence, so that
+    /// a heartbeat alone does not bring it back.
+    /// </summary>
+    public bool PeerLost { get; init; }
+
+    /// <summary>The guest to take charge of exists already (its keeper died).</summary>
+    public bool Adopting { get; init; }
+
+    /// <summary>Why the keeper is in this phase, for people.</summary>
+    public string Reason { get; init; } = "";
+
+    public bool IsStandby => Phase is >= PairPhase.Waiting and < PairPhase.Gone;
+
+    /// <summary>A keeper that shall run a guest: it claims the role first.</summary>
+    public static PairState ForPrimary(Member me, bool adopting) =>
+        new() { Me = me, Phase = PairPhase.Claiming, Adopting = adopting, Reason = adopting ? "adopting the guest" : "starting" };
+
+    /// <summary>A keeper that shall stand by.</summary>
+    public static PairState ForStandby(Member me) =>
+        new() { Me = me, Phase = PairPhase.Waiting, Reason = "waiting for the primary" };
+}
