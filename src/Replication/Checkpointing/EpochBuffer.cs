@@ -3,33 +3,42 @@ using Pollux.Core;
 namespace Pollux.Replication.Checkpointing;
 
 /// <summary>
-/// One checkpoint's state in pool memory: the RAM stream as QEMU wrote it, and the device state. Filled by one thread, then handed
-/// over whole; while it is larger than the pool can hold, finished chunks may be taken off the front early.
+/// One checkpoint's state in pool memory: the RAM stream as QEMU wrote it, and the device state. One thread fills it; another may take
+/// full chunks off the front meanwhile (the first copy, an epoch larger than the pool, synchronous transmission), and takes everything
+/// once it is complete.
 /// </summary>
 public sealed class EpochBuffer(ChunkPool pool, Epoch epoch)
 {
+    private readonly Lock _lock = new();
     private readonly Queue<Chunk> _ram = new();
     private readonly Queue<Chunk> _device = new();
+    private Queue<Chunk>? _filling;
     private Chunk? _current;
-    private Queue<Chunk> _filling = null!;
 
     public Epoch Epoch { get; } = epoch;
     public long RamBytes { get; private set; }
     public long DeviceBytes { get; private set; }
 
-    /// <summary>Pages in it, zero pages included.</summary>
+    /// <summary>Pages in it, zero pages included. Set by the one who fills.</summary>
     public long Pages { get; set; }
 
-    public IEnumerable<Chunk> Ram => _ram;
-    public IEnumerable<Chunk> Device => _device;
+    /// <summary>Nothing will be added.</summary>
+    public bool IsComplete { get; private set; }
 
     /// <summary>Room for the next bytes of the RAM stream (at least one). May wait for the pool.</summary>
     public Span<byte> RamSpace() => Space(_ram);
 
     public void RamFilled(int bytes)
     {
-        Filled(bytes);
+        _current!.Used += bytes;
         RamBytes += bytes;
+    }
+
+    /// <summary>Takes back bytes at the end of the RAM stream that turned out to belong to what follows it.</summary>
+    public void RamUnfilled(int bytes)
+    {
+        _current!.Used -= bytes;
+        RamBytes -= bytes;
     }
 
     /// <summary>Room for the next bytes of device state (at least one). May wait for the pool.</summary>
@@ -37,11 +46,11 @@ public sealed class EpochBuffer(ChunkPool pool, Epoch epoch)
 
     public void DeviceFilled(int bytes)
     {
-        Filled(bytes);
+        _current!.Used += bytes;
         DeviceBytes += bytes;
     }
 
-    /// <summary>Appends bytes that were read elsewhere.</summary>
+    /// <summary>Appends device state that was read elsewhere.</summary>
     public void AppendDevice(ReadOnlySpan<byte> bytes)
     {
         while (bytes.Length > 0)
@@ -54,52 +63,67 @@ public sealed class EpochBuffer(ChunkPool pool, Epoch epoch)
         }
     }
 
-    /// <summary>Takes the oldest full chunk of the RAM stream, if there is one before the chunk being filled. The taker returns it.</summary>
-    public Chunk? TakeFullRamChunk()
+    public void Complete()
     {
-        if (_ram.Count == 0 || (_ram.Count == 1 && ReferenceEquals(_ram.Peek(), _current)))
+        lock (_lock)
         {
-            return null;
+            IsComplete = true;
+            _current = null;
         }
-        return _ram.Dequeue();
     }
 
-    public byte[] DeviceState()
+    /// <summary>The oldest chunk of the RAM stream that is not being filled; null when there is none now. The taker returns it to the pool.</summary>
+    public Chunk? TakeRam() => Take(_ram);
+
+    /// <summary>Likewise for the device state.</summary>
+    public Chunk? TakeDevice() => Take(_device);
+
+    /// <summary>Copies the device state, of a complete buffer.</summary>
+    public byte[] CopyDeviceState()
     {
-        var state = new byte[DeviceBytes];
-        var at = 0;
-        foreach (var chunk in _device)
+        lock (_lock)
         {
-            chunk.Filled.CopyTo(state.AsSpan(at));
-            at += chunk.Used;
+            var state = new byte[DeviceBytes];
+            var at = 0;
+            foreach (var chunk in _device)
+            {
+                chunk.Filled.CopyTo(state.AsSpan(at));
+                at += chunk.Used;
+            }
+            return state;
         }
-        return state;
     }
 
-    /// <summary>Gives every chunk back to the pool.</summary>
+    /// <summary>Gives every chunk that is left back to the pool.</summary>
     public void Return()
     {
-        while (_ram.TryDequeue(out var chunk))
+        Complete();
+        while ((TakeRam() ?? TakeDevice()) is { } chunk)
         {
             pool.Return(chunk);
         }
-        while (_device.TryDequeue(out var chunk))
+    }
+
+    private Chunk? Take(Queue<Chunk> from)
+    {
+        lock (_lock)
         {
-            pool.Return(chunk);
+            return from.TryPeek(out var first) && !ReferenceEquals(first, _current) ? from.Dequeue() : null;
         }
-        _current = null;
     }
 
     private Span<byte> Space(Queue<Chunk> into)
     {
         if (_current is null || !ReferenceEquals(_filling, into) || _current.Used == ChunkPool.ChunkBytes)
         {
-            _current = pool.Rent();
-            _filling = into;
-            into.Enqueue(_current);
+            var chunk = pool.Rent();
+            lock (_lock)
+            {
+                _current = chunk;
+                _filling = into;
+                into.Enqueue(chunk);
+            }
         }
         return _current.Free;
     }
-
-    private void Filled(int bytes) => _current!.Used += bytes;
 }

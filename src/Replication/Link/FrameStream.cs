@@ -1,0 +1,52 @@
+using Pollux.Wire.Replication;
+
+namespace Pollux.Replication.Link;
+
+/// <summary>
+/// Replication frames over a (TLS) stream, blocking. One thread may write while another reads; neither direction has a lock.
+/// A stream that ends gives <see cref="EndOfStreamException"/>; bytes that are no frame give WireFormatException.
+/// </summary>
+public sealed class FrameStream(Stream stream) : IDisposable
+{
+    private const int SmallPayloadBytes = 16 << 10;
+    private readonly byte[] _writeBuffer = new byte[FrameHeader.Bytes + SmallPayloadBytes];
+    private readonly byte[] _headerBuffer = new byte[FrameHeader.Bytes];
+
+    public void Write(FrameType type, long epoch, ReadOnlySpan<byte> payload)
+    {
+        var header = new FrameHeader(type, payload.Length, Crc32C.Of(payload), epoch);
+        header.Write(_writeBuffer);
+        if (payload.Length <= SmallPayloadBytes)
+        {
+            // One write: header and payload share a TLS record and a packet.
+            payload.CopyTo(_writeBuffer.AsSpan(FrameHeader.Bytes));
+            stream.Write(_writeBuffer.AsSpan(0, FrameHeader.Bytes + payload.Length));
+            return;
+        }
+        stream.Write(_writeBuffer.AsSpan(0, FrameHeader.Bytes));
+        stream.Write(payload);
+    }
+
+    public FrameHeader ReadHeader()
+    {
+        stream.ReadExactly(_headerBuffer);
+        return FrameHeader.Read(_headerBuffer);
+    }
+
+    /// <summary>Reads the payload of <paramref name="header"/> into <paramref name="destination"/>, of exactly its length, and checks it.</summary>
+    public void ReadPayload(FrameHeader header, Span<byte> destination)
+    {
+        stream.ReadExactly(destination);
+        header.CheckPayload(destination);
+    }
+
+    public byte[] ReadPayload(FrameHeader header)
+    {
+        var payload = new byte[header.Length];
+        ReadPayload(header, payload);
+        return payload;
+    }
+
+    /// <summary>Ends both directions; a blocked reader or writer fails.</summary>
+    public void Dispose() => stream.Dispose();
+}

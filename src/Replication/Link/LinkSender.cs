@@ -1,0 +1,221 @@
+using Pollux.Core;
+using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Network;
+using Pollux.Wire.Replication;
+
+namespace Pollux.Replication.Link;
+
+/// <summary>
+/// The one thread that writes to the data link. Between any two chunks of epochs it first sends what is urgent: control frames, then
+/// copies of ingress frames, so that neither waits behind a large epoch.
+/// </summary>
+public sealed class LinkSender : IDisposable
+{
+    /// <summary>More control frames than this waiting means that the link does not move: it counts as down.</summary>
+    private const int MaxUrgent = 4096;
+
+    private readonly FrameStream _frames;
+    private readonly ChunkPool? _pool;
+    private readonly IngressCopies? _ingress;
+    private readonly Action<string> _failed;
+    private readonly object _lock = new();
+    private readonly Queue<(FrameType Type, long Epoch, byte[] Payload)> _urgent = new();
+    private readonly Queue<EpochBuffer> _epochs = new();
+    private readonly Thread _thread;
+    private bool _closed;
+    private bool _finish;
+
+    /// <param name="failed">Called once, from the thread, when the link cannot be written any more.</param>
+    public LinkSender(FrameStream frames, string name, ChunkPool? pool, IngressCopies? ingress, Action<string> failed)
+    {
+        (_frames, _pool, _ingress, _failed) = (frames, pool, ingress, failed);
+        _thread = new Thread(Run) { IsBackground = true, Name = $"{name} link out" };
+        _thread.Start();
+    }
+
+    /// <summary>Bytes written for epochs since the start.</summary>
+    public long ShippedBytes { get; private set; }
+
+    public void Post(FrameType type, long epoch, byte[] payload)
+    {
+        lock (_lock)
+        {
+            _urgent.Enqueue((type, epoch, payload));
+            Monitor.PulseAll(_lock);
+        }
+    }
+
+    /// <summary>Hands an epoch over. It may still be filling; <see cref="Wake"/> says that there is more of it.</summary>
+    public void Ship(EpochBuffer epoch)
+    {
+        lock (_lock)
+        {
+            _epochs.Enqueue(epoch);
+            Monitor.PulseAll(_lock);
+        }
+    }
+
+    public void Wake()
+    {
+        lock (_lock)
+        {
+            Monitor.PulseAll(_lock);
+        }
+    }
+
+    /// <summary>Sends what is urgent, then closes; at most <paramref name="patience"/> long.</summary>
+    public void FinishUrgent(TimeSpan patience)
+    {
+        lock (_lock)
+        {
+            _finish = true;
+            Monitor.PulseAll(_lock);
+        }
+        if (Thread.CurrentThread != _thread)
+        {
+            _thread.Join(patience);
+        }
+        Dispose();
+    }
+
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _closed = true;
+            Monitor.PulseAll(_lock);
+        }
+        _frames.Dispose();
+    }
+
+    private void Run()
+    {
+        try
+        {
+            while (NextStep())
+            {
+            }
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException)
+        {
+            bool closed;
+            lock (_lock)
+            {
+                closed = _closed;
+            }
+            if (!closed)
+            {
+                _failed(e.Message);
+            }
+        }
+        finally
+        {
+            ReturnAll();
+        }
+    }
+
+    /// <summary>Sends one thing, the most urgent; waits when there is none. False at the end.</summary>
+    private bool NextStep()
+    {
+        (FrameType Type, long Epoch, byte[] Payload) urgent;
+        EpochBuffer? epoch = null;
+        Chunk? chunk = null;
+        FrameType type = default;
+        IngressCopies.Batch? batch = null;
+        lock (_lock)
+        {
+            while (true)
+            {
+                if (_closed || _urgent.Count > MaxUrgent)
+                {
+                    return _closed ? false : throw new IOException($"{_urgent.Count} control frames wait: the link does not move");
+                }
+                if (_urgent.TryDequeue(out urgent))
+                {
+                    break;
+                }
+                if (_finish)
+                {
+                    return false;
+                }
+                if ((batch = _ingress?.Take()) is not null)
+                {
+                    break;
+                }
+                if (_epochs.TryPeek(out epoch) && TakeFrom(epoch, out chunk, out type))
+                {
+                    break;
+                }
+                Monitor.Wait(_lock);
+            }
+        }
+        if (urgent.Payload is not null)
+        {
+            _frames.Write(urgent.Type, urgent.Epoch, urgent.Payload);
+        }
+        else if (batch is not null)
+        {
+            _frames.Write(FrameType.Ingress, batch.Epoch.Value, batch.Bytes.AsSpan(0, batch.Used));
+            _ingress!.Return(batch);
+        }
+        else
+        {
+            SendPiece(epoch!, chunk, type);
+        }
+        return true;
+    }
+
+    /// <summary>What comes next of an epoch: a chunk, or its end (null chunk, type EpochEnd). False: it is still filling.</summary>
+    private static bool TakeFrom(EpochBuffer epoch, out Chunk? chunk, out FrameType type)
+    {
+        var complete = epoch.IsComplete; // read first: nothing is added after it
+        if ((chunk = epoch.TakeRam()) is not null)
+        {
+            type = FrameType.Ram;
+            return true;
+        }
+        if (complete && (chunk = epoch.TakeDevice()) is not null)
+        {
+            type = FrameType.DeviceState;
+            return true;
+        }
+        type = FrameType.EpochEnd;
+        return complete;
+    }
+
+    private void SendPiece(EpochBuffer epoch, Chunk? chunk, FrameType type)
+    {
+        if (chunk is null)
+        {
+            Span<byte> end = stackalloc byte[EpochEnd.Bytes];
+            new EpochEnd(epoch.RamBytes, epoch.DeviceBytes).Write(end);
+            _frames.Write(type, epoch.Epoch.Value, end);
+            lock (_lock)
+            {
+                _epochs.Dequeue();
+            }
+            return;
+        }
+        try
+        {
+            ShippedBytes += chunk.Used;
+            _frames.Write(type, epoch.Epoch.Value, chunk.Filled);
+        }
+        finally
+        {
+            _pool!.Return(chunk);
+        }
+    }
+
+    private void ReturnAll()
+    {
+        lock (_lock)
+        {
+            _closed = true;
+            while (_epochs.TryDequeue(out var epoch))
+            {
+                epoch.Return();
+            }
+        }
+    }
+}
