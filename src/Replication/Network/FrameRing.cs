@@ -49,7 +49,8 @@ public sealed class FrameRing(int capacityBytes) : IDisposable
     /// <summary>The oldest frame. Valid until <see cref="Drop"/>.</summary>
     public bool TryPeek(out Epoch epoch, out int nic, out ReadOnlySpan<byte> frame)
     {
-        (epoch, nic, frame) = (Epoch.None, 0, default);
+        (epoch, nic) = (Epoch.None, 0);
+        frame = default;
         if (Frames == 0)
         {
             return false;
