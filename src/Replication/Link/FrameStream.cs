@@ -40,6 +40,13 @@ public sealed class FrameStream(Stream stream) : IDisposable
         header.CheckPayload(destination);
     }
 
+    /// <summary>Reads a part of a payload; <paramref name="crc"/> begins as all ones and goes on from piece to piece.</summary>
+    public void ReadPiece(Span<byte> destination, ref uint crc)
+    {
+        stream.ReadExactly(destination);
+        crc = Crc32C.Continue(crc, destination);
+    }
+
     public byte[] ReadPayload(FrameHeader header)
     {
         var payload = new byte[header.Length];

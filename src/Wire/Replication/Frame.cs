@@ -107,9 +107,11 @@ public readonly record struct FrameHeader(FrameType Type, int Length, uint Paylo
     }
 
     /// <summary>Throws <see cref="WireFormatException"/> when the payload is not the one that was sent.</summary>
-    public void CheckPayload(ReadOnlySpan<byte> payload)
+    public void CheckPayload(ReadOnlySpan<byte> payload) => CheckPayload(Crc32C.Of(payload));
+
+    /// <summary>Likewise, for a checksum made piece by piece.</summary>
+    public void CheckPayload(uint crc)
     {
-        var crc = Crc32C.Of(payload);
         if (crc != PayloadCrc)
         {
             throw new WireFormatException($"the payload of a {Type} frame of epoch {Epoch} has checksum 0x{crc:x8}, its header says 0x{PayloadCrc:x8}");
@@ -120,9 +122,11 @@ public readonly record struct FrameHeader(FrameType Type, int Length, uint Paylo
 /// <summary>CRC-32C (Castagnoli) by the processor's instruction, eight bytes a step.</summary>
 public static class Crc32C
 {
-    public static uint Of(ReadOnlySpan<byte> bytes)
+    public static uint Of(ReadOnlySpan<byte> bytes) => ~Continue(uint.MaxValue, bytes);
+
+    /// <summary>Goes on with a checksum over further bytes. Begins with all ones; the complement of the last is the checksum.</summary>
+    public static uint Continue(uint crc, ReadOnlySpan<byte> bytes)
     {
-        var crc = uint.MaxValue;
         foreach (var word in MemoryMarshal.Cast<byte, ulong>(bytes))
         {
             crc = System.Numerics.BitOperations.Crc32C(crc, word);
@@ -131,6 +135,6 @@ public static class Crc32C
         {
             crc = System.Numerics.BitOperations.Crc32C(crc, b);
         }
-        return ~crc;
+        return crc;
     }
 }

@@ -1,0 +1,259 @@
+using Pollux.Core;
+using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Link;
+using Pollux.Wire;
+using Pollux.Wire.Replication;
+
+namespace Pollux.Replication.Standby;
+
+/// <summary>
+/// The standby's reader of the data link. An epoch that is whole in memory is reported; it is applied to the image only once the pair's
+/// machine has said so (<see cref="ApplyUpTo"/>), in order, by a thread of its own. An unfinished epoch is thrown away with the link.
+/// </summary>
+public sealed class EpochReceiver : IDisposable
+{
+    private readonly FrameStream _frames;
+    private readonly StandbyImage _image;
+    private readonly ChunkPool _pool;
+    private readonly IReceiverEvents _events;
+    private readonly object _lock = new();
+    private readonly Queue<EpochBuffer> _whole = new();
+    private readonly Thread _reader;
+    private readonly Thread _applier;
+    private Epoch _applyUpTo = Epoch.None;
+    private EpochBuffer? _filling;
+    private Chunk? _scratch;
+    private long _firstRamBytes;
+    private Exception? _applyFailure;
+    private bool _closed;
+
+    public EpochReceiver(FrameStream frames, StandbyImage image, ChunkPool pool, string name, IReceiverEvents events)
+    {
+        (_frames, _image, _pool, _events) = (frames, image, pool, events);
+        _reader = new Thread(Read) { IsBackground = true, Name = $"{name} link in" };
+        _applier = new Thread(ApplyWhole) { IsBackground = true, Name = $"{name} apply" };
+    }
+
+    public void Start()
+    {
+        _reader.Start();
+        _applier.Start();
+    }
+
+    /// <summary>Epochs up to this one may go into the image.</summary>
+    public void ApplyUpTo(Epoch epoch)
+    {
+        lock (_lock)
+        {
+            _applyUpTo = epoch;
+            Monitor.PulseAll(_lock);
+        }
+    }
+
+    /// <summary>Waits until the image holds exactly <paramref name="epoch"/>. Throws what went wrong with applying.</summary>
+    public void WaitApplied(Epoch epoch)
+    {
+        ApplyUpTo(epoch);
+        lock (_lock)
+        {
+            while (_image.Applied < epoch && _applyFailure is null)
+            {
+                Monitor.Wait(_lock);
+            }
+            if (_applyFailure is not null)
+            {
+                throw new PolluxException($"epoch {_image.Applied.Next} cannot be applied: {_applyFailure.Message}", null, _applyFailure);
+            }
+        }
+    }
+
+    /// <summary>Ends both threads and gives unapplied epochs back. The image stays as it is.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _closed = true;
+            Monitor.PulseAll(_lock);
+        }
+        _frames.Dispose();
+        if (_reader.IsAlive && Thread.CurrentThread != _reader)
+        {
+            _reader.Join(TimeSpan.FromSeconds(2));
+        }
+        if (_applier.IsAlive && Thread.CurrentThread != _applier)
+        {
+            _applier.Join(TimeSpan.FromSeconds(2));
+        }
+        while (_whole.TryDequeue(out var epoch))
+        {
+            epoch.Return();
+        }
+        _filling?.Return();
+    }
+
+    private void Read()
+    {
+        try
+        {
+            while (true)
+            {
+                var header = _frames.ReadHeader();
+                Take(header);
+            }
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException)
+        {
+            _events.LinkEnded(e is EndOfStreamException ? "the primary closed it" : e.Message);
+        }
+        catch (WireFormatException e)
+        {
+            _frames.Dispose();
+            _events.LinkEnded(e.Message);
+        }
+    }
+
+    private void Take(FrameHeader header)
+    {
+        switch (header.Type)
+        {
+            case FrameType.Ram when header.Epoch == 0:
+                _scratch ??= _pool.Rent();
+                var piece = _scratch.Free[..header.Length];
+                _frames.ReadPayload(header, piece);
+                _image.ApplyFirst(piece);
+                _firstRamBytes += header.Length;
+                break;
+            case FrameType.Ram:
+                ReadInto(Filling(header), header, device: false);
+                break;
+            case FrameType.DeviceState:
+                ReadInto(Filling(header), header, device: true);
+                break;
+            case FrameType.EpochEnd:
+                var end = EpochEnd.Read(_frames.ReadPayload(header));
+                Finish(Filling(header), end);
+                break;
+            default:
+                _events.Control(header, _frames.ReadPayload(header));
+                break;
+        }
+    }
+
+    private EpochBuffer Filling(FrameHeader header)
+    {
+        _filling ??= new EpochBuffer(_pool, new Epoch(header.Epoch));
+        return _filling.Epoch.Value == header.Epoch
+            ? _filling
+            : throw new WireFormatException($"a {header.Type} frame of epoch {header.Epoch} came inside epoch {_filling.Epoch}");
+    }
+
+    private void ReadInto(EpochBuffer epoch, FrameHeader header, bool device)
+    {
+        // A frame is at most a chunk long but may meet a part-filled one: check the whole before any of it counts.
+        var left = header.Length;
+        var crc = uint.MaxValue;
+        while (left > 0)
+        {
+            var space = device ? epoch.DeviceSpace() : epoch.RamSpace();
+            space = space[..Math.Min(space.Length, left)];
+            _frames.ReadPiece(space, ref crc);
+            if (device)
+            {
+                epoch.DeviceFilled(space.Length);
+            }
+            else
+            {
+                epoch.RamFilled(space.Length);
+            }
+            left -= space.Length;
+        }
+        header.CheckPayload(~crc);
+    }
+
+    private void Finish(EpochBuffer epoch, EpochEnd end)
+    {
+        var first = epoch.Epoch.Value == 0;
+        var ramBytes = first ? _firstRamBytes : epoch.RamBytes;
+        if (ramBytes != end.RamBytes || epoch.DeviceBytes != end.DeviceBytes)
+        {
+            throw new WireFormatException(
+                $"epoch {epoch.Epoch} ended with {ramBytes}+{epoch.DeviceBytes} bytes of RAM and device state, the primary sent {end.RamBytes}+{end.DeviceBytes}");
+        }
+        _filling = null;
+        epoch.Complete();
+        if (first)
+        {
+            _image.FinishFirst(epoch.CopyDeviceState());
+            epoch.Return();
+            if (_scratch is not null)
+            {
+                _pool.Return(_scratch);
+                _scratch = null;
+            }
+        }
+        else
+        {
+            lock (_lock)
+            {
+                _whole.Enqueue(epoch);
+                Monitor.PulseAll(_lock);
+            }
+        }
+        _events.EpochWhole(epoch.Epoch);
+    }
+
+    private void ApplyWhole()
+    {
+        while (true)
+        {
+            EpochBuffer? epoch;
+            lock (_lock)
+            {
+                while (!_closed && !(_whole.TryPeek(out epoch) && epoch.Epoch <= _applyUpTo))
+                {
+                    Monitor.Wait(_lock);
+                }
+                if (_closed)
+                {
+                    return;
+                }
+                epoch = _whole.Dequeue();
+            }
+            try
+            {
+                _image.Apply(epoch, _pool);
+            }
+            catch (Exception e) when (e is PolluxException)
+            {
+                FailApplying(e);
+                return;
+            }
+            lock (_lock)
+            {
+                Monitor.PulseAll(_lock);
+            }
+        }
+    }
+
+    private void FailApplying(Exception why)
+    {
+        lock (_lock)
+        {
+            _applyFailure = why;
+            Monitor.PulseAll(_lock);
+        }
+        _frames.Dispose();
+        _events.ApplyFailed(why.Message);
+    }
+}
+
+/// <summary>What the receiver reports, on its own threads; must not block for long.</summary>
+public interface IReceiverEvents
+{
+    void EpochWhole(Epoch epoch);
+
+    /// <summary>Any frame that is not a piece of an epoch.</summary>
+    void Control(FrameHeader header, byte[] payload);
+    void LinkEnded(string why);
+    void ApplyFailed(string why);
+}
