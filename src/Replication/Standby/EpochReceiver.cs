@@ -21,6 +21,7 @@ public sealed class EpochReceiver : IDisposable
     private readonly Thread _reader;
     private readonly Thread _applier;
     private Epoch _applyUpTo = Epoch.None;
+    private Epoch _lastWhole = Epoch.None;
     private EpochBuffer? _filling;
     private Chunk? _scratch;
     private long _firstRamBytes;
@@ -116,7 +117,7 @@ public sealed class EpochReceiver : IDisposable
     {
         switch (header.Type)
         {
-            case FrameType.Ram when header.Epoch == 0:
+            case FrameType.Ram when header.Epoch == 0 && _lastWhole == Epoch.None:
                 _scratch ??= _pool.Rent();
                 var piece = _scratch.Free[..header.Length];
                 _frames.ReadPayload(header, piece);
@@ -141,7 +142,14 @@ public sealed class EpochReceiver : IDisposable
 
     private EpochBuffer Filling(FrameHeader header)
     {
-        _filling ??= new EpochBuffer(_pool, new Epoch(header.Epoch));
+        if (_filling is null)
+        {
+            if (header.Epoch != _lastWhole.Next.Value)
+            {
+                throw new WireFormatException($"epoch {header.Epoch} follows epoch {_lastWhole}");
+            }
+            _filling = new EpochBuffer(_pool, new Epoch(header.Epoch));
+        }
         return _filling.Epoch.Value == header.Epoch
             ? _filling
             : throw new WireFormatException($"a {header.Type} frame of epoch {header.Epoch} came inside epoch {_filling.Epoch}");
@@ -180,6 +188,7 @@ public sealed class EpochReceiver : IDisposable
                 $"epoch {epoch.Epoch} ended with {ramBytes}+{epoch.DeviceBytes} bytes of RAM and device state, the primary sent {end.RamBytes}+{end.DeviceBytes}");
         }
         _filling = null;
+        _lastWhole = epoch.Epoch;
         epoch.Complete();
         if (first)
         {

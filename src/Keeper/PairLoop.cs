@@ -1,0 +1,64 @@
+using System.Collections.Concurrent;
+using Pollux.Core;
+using Pollux.Replication.Pair;
+
+namespace Pollux.Keeper;
+
+/// <summary>Carries out what the pair's machine decides. Called on the loop's thread; must not block for longer than a system call.</summary>
+internal interface IPairEdge
+{
+    void Do(PairEffect effect);
+
+    /// <summary>The phase changed; for logs and status.</summary>
+    void Moved(PairState before, PairState after, PairEvent because);
+}
+
+/// <summary>
+/// The thread that owns the pair's state: events come in from everywhere, one at a time goes through <see cref="PairMachine.Step"/>, and its
+/// effects are carried out in order before the next.
+/// </summary>
+internal sealed class PairLoop
+{
+    /// <summary>More events waiting than this means that the loop is stuck; the process ends and the other side goes on.</summary>
+    private const int MaxWaiting = 100_000;
+
+    private readonly BlockingCollection<PairEvent> _events = [];
+    private readonly IPairEdge _edge;
+    private readonly Thread _thread;
+    private PairState _state;
+
+    public PairLoop(PairState initial, IPairEdge edge)
+    {
+        (_state, _edge) = (initial, edge);
+        _thread = new Thread(Run) { IsBackground = true, Name = "pair" };
+    }
+
+    /// <summary>A consistent snapshot.</summary>
+    public PairState State => Volatile.Read(ref _state);
+
+    public void Start() => _thread.Start();
+
+    public void Post(PairEvent e)
+    {
+        Invariant.Check(_events.Count < MaxWaiting, "the pair's loop keeps up with its events");
+        _events.Add(e);
+    }
+
+    private void Run()
+    {
+        foreach (var e in _events.GetConsumingEnumerable())
+        {
+            var before = _state;
+            var (after, effects) = PairMachine.Step(before, e);
+            Volatile.Write(ref _state, after);
+            if (before.Phase != after.Phase || before.Reason != after.Reason)
+            {
+                _edge.Moved(before, after, e);
+            }
+            foreach (var effect in effects)
+            {
+                _edge.Do(effect);
+            }
+        }
+    }
+}
