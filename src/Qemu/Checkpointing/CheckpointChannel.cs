@@ -131,14 +131,13 @@ public sealed class CheckpointChannel : IDisposable
         }
         Expect(ColoMessage.VmstateSend, message);
         var stopped = Stopwatch.GetTimestamp();
-        var before = _scanner.Pages + _scanner.ZeroPages;
         _scanner.BeginCheckpoint();
         var commands = new CommandSink(_socket, _version);
         var rest = ReadRam(buffer, ref commands, () => _scanner.AtEnd);
         ReadDeviceState(buffer, rest);
         Send(ColoMessage.VmstateReceived);
         return new CaptureResult(
-            _scanner.Pages + _scanner.ZeroPages - before, Stopwatch.GetElapsedTime(start, stopped), Stopwatch.GetElapsedTime(stopped));
+            _scanner.Pages + _scanner.ZeroPages, Stopwatch.GetElapsedTime(start, stopped), Stopwatch.GetElapsedTime(stopped));
     }
 
     /// <summary>

@@ -23,9 +23,6 @@ public sealed unsafe class StandbyImage(MemoryMap ram, string ramBlockName) : ID
 
     public byte[] DeviceState { get; private set; } = [];
 
-    /// <summary>Pages applied since the start, zero pages included.</summary>
-    public long Pages => _scanner.Pages + _scanner.ZeroPages;
-
     /// <summary>The blocks as a waiting QEMU needs them: the RAM file by name only, the others with their content.</summary>
     public IReadOnlyList<TakeoverBlock> TakeoverBlocks() =>
         [.. _blocks.Select(b => new TakeoverBlock(b.Name, b.Length, b.Small is { } small ? small.Span(0, (int)b.Length).ToArray() : default))];
