@@ -89,6 +89,9 @@ public sealed class NicRelay : IDisposable
         }
     }
 
+    /// <summary>Puts a frame on the network; lost if the device does not take it, as on any wire.</summary>
+    public void SendToNetwork(ReadOnlySpan<byte> frame) => Descriptor.TryWrite(_tap.Handle, frame);
+
     public void Dispose()
     {
         _closed = true;

@@ -1,0 +1,412 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using Pollux.Core;
+using Pollux.Qemu.Checkpointing;
+using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Link;
+using Pollux.Replication.Pair;
+using Pollux.Wire.Replication;
+
+namespace Pollux.Keeper;
+
+/// <summary>
+/// One protection of the guest by one standby, on the primary: the checkpoint thread (capture), the link (ship), the acknowledgements
+/// (commit), the heartbeats. It reports to the pair's machine and does what the machine decides; after <see cref="End"/> it reports nothing more.
+///
+/// The checkpoint thread: wait for QEMU's request · capture, guest stopped · drain what the guest has said · open the next epoch ·
+/// ship · resume. LOADED (resume) waits while the gate is closed, while the buffers are at their ceiling, and, in synchronous
+/// transmission, for the standby's acknowledgement.
+/// </summary>
+internal sealed class ProtectionSession
+{
+    private readonly Guest _guest;
+    private readonly ProtectionOptions _options;
+    private readonly Action<PairEvent> _post;
+    private readonly ChunkPool _pool;
+    private readonly BufferSizing _sizing = new();
+    private readonly ManualResetEventSlim _gate = new(true);
+    private readonly ManualResetEventSlim _cutResume = new(false);
+    private readonly object _commitLock = new();
+    private readonly Lock _endLock = new();
+    private readonly CancellationTokenSource _ended = new();
+    private CheckpointChannel? _channel;
+    private FrameStream? _data;
+    private LinkSender? _sender;
+    private HeartbeatLink? _heartbeat;
+    private TriggerLoop? _trigger;
+    private Epoch _open = Epoch.None;
+    private Epoch _committed = Epoch.None;
+    private long _resumedAt;
+    private bool _finalWanted;
+    private bool _isEnded;
+
+    public ProtectionSession(Guest guest, ProtectionOptions options, Action<PairEvent> post)
+    {
+        (_guest, _options, _post) = (guest, options, post);
+        _pool = new ChunkPool(options.BufferCeilingBytes);
+    }
+
+    public CheckpointStats Stats { get; } = new();
+    public ChunkPool Pool => _pool;
+    public long ShippedBytes => _sender?.ShippedBytes ?? 0;
+    public Member Standby => _options.Standby;
+
+    /// <summary>The transmission may be changed while the guest runs.</summary>
+    public Transmission Transmission { get; set; }
+
+    /// <summary>Connects and begins; failures are reported as events. Returns at once.</summary>
+    public void Begin()
+    {
+        Transmission = _options.Transmission;
+        var thread = new Thread(Run) { IsBackground = true, Name = "checkpoint" };
+        thread.Start();
+    }
+
+    public void ResumeFromCut() => _cutResume.Set();
+    public void CloseGate() => _gate.Reset();
+    public void OpenGate() => _gate.Set();
+
+    /// <summary>The next checkpoint is the last: the guest stays stopped after it.</summary>
+    public void CutFinal()
+    {
+        Volatile.Write(ref _finalWanted, true);
+        _trigger?.Demand();
+    }
+
+    public void Change(TriggerSettings settings)
+    {
+        _trigger?.Change(settings);
+        _channel?.SetInterval((int)settings.IntervalMs);
+    }
+
+    public void SetDetection(int detectionMs) => _heartbeat?.SetDetection(detectionMs);
+
+    public void Tell(FrameType type, long epoch, string text) => _sender?.Post(type, epoch, System.Text.Encoding.UTF8.GetBytes(text));
+    public void Tell(FrameType type, byte[] payload) => _sender?.Post(type, 0, payload);
+
+    /// <summary>There is ingress to copy, or a frame to tell.</summary>
+    public void WakeLink() => _sender?.Wake();
+
+    /// <summary>A frame waits for a cut.</summary>
+    public void FrameWaits() => _trigger?.Wake();
+
+    /// <summary>
+    /// Ends checkpointing at once, so that the guest runs on; then takes leave of the standby and frees everything, in the background.
+    /// </summary>
+    public void End(string why)
+    {
+        lock (_endLock)
+        {
+            if (_isEnded)
+            {
+                return;
+            }
+            _isEnded = true;
+        }
+        _ended.Cancel();
+        _trigger?.Dispose();
+        _guest.Ingress.Close();
+        var leaving = Task.Run(async () =>
+        {
+            if (_channel is not null)
+            {
+                try
+                {
+                    await _channel.EndAsync(CancellationToken.None).ConfigureAwait(false);
+                }
+                catch (PolluxException e)
+                {
+                    KeeperLog.Say($"ending the checkpoint channel: {e.Message}");
+                }
+            }
+            _gate.Set();
+            _cutResume.Set();
+            _sender?.Post(FrameType.Dismiss, 0, System.Text.Encoding.UTF8.GetBytes(why));
+            _sender?.FinishUrgent(TimeSpan.FromMilliseconds(500));
+            _heartbeat?.Dispose();
+            _data?.Dispose();
+            _pool.Dispose();
+            lock (_commitLock)
+            {
+                Monitor.PulseAll(_commitLock);
+            }
+        });
+        if (_guest.HasExited)
+        {
+            // The process is about to leave: the standby must hear why before the socket closes.
+            leaving.Wait(TimeSpan.FromSeconds(1));
+        }
+    }
+
+    private void Run()
+    {
+        try
+        {
+            Connect();
+        }
+        catch (Exception e) when (IsEndOfSession(e))
+        {
+            Report(new PairEvent.LinkDown(Describe(e)));
+            return;
+        }
+        try
+        {
+            Checkpoint();
+        }
+        catch (Exception e) when (IsEndOfSession(e))
+        {
+            Report(new PairEvent.CheckpointingEnded(Describe(e)));
+        }
+    }
+
+    private void Connect()
+    {
+        var (data, heartbeat) = _options.Connect();
+        lock (_endLock)
+        {
+            if (_isEnded)
+            {
+                data.Dispose();
+                heartbeat.Dispose();
+                throw new OperationCanceledException();
+            }
+            _data = data;
+            _sender = new LinkSender(data, "primary", _pool, _guest.Ingress, why => Report(new PairEvent.LinkDown(why)));
+            _heartbeat = new HeartbeatLink(heartbeat, "primary", _options.HeartbeatMs, _options.DetectionMs, Judge);
+        }
+        _heartbeat.Start();
+        new Thread(ReadAnswers) { IsBackground = true, Name = "primary link in" }.Start();
+    }
+
+    private void Checkpoint()
+    {
+        var settings = _options.Trigger();
+        var channel = CheckpointChannel.OpenAsync(
+            _guest.Qmp, _guest.Version, _options.ChannelPath, (int)settings.IntervalMs, _ended.Token).GetAwaiter().GetResult();
+        lock (_endLock)
+        {
+            _channel = channel;
+            if (_isEnded)
+            {
+                // End came before there was a channel to end.
+                _ = channel.EndAsync(CancellationToken.None);
+                return;
+            }
+        }
+        CaptureFirst(channel);
+        _trigger = new TriggerLoop("primary", settings, channel.Trigger, Look);
+        _trigger.GuestRuns();
+        while (channel.WaitForRequest())
+        {
+            CaptureNext(channel);
+        }
+        throw new EndOfStreamException("QEMU closed the checkpoint channel");
+    }
+
+    private void CaptureFirst(CheckpointChannel channel)
+    {
+        var buffer = new EpochBuffer(_pool, new Epoch(0));
+        _sender!.Ship(buffer);
+        channel.CaptureFirst(new BufferTarget(buffer, _sender.Wake));
+        buffer.Complete();
+        _sender.Wake();
+        _open = new Epoch(1);
+        Report(new PairEvent.FirstCut());
+        _cutResume.Wait(_ended.Token);
+        Resume(channel);
+    }
+
+    private void CaptureNext(CheckpointChannel channel)
+    {
+        _trigger!.GuestStops();
+        var ranMs = Stopwatch.GetElapsedTime(_resumedAt).TotalMilliseconds;
+        var epoch = _open;
+        var buffer = new EpochBuffer(_pool, epoch);
+        var shipAtOnce = Transmission == Transmission.Synchronous;
+        if (shipAtOnce)
+        {
+            _sender!.Ship(buffer);
+        }
+        var target = new BufferTarget(buffer, _sender!.Wake)
+        {
+            // An epoch that would fill the pool travels while it is captured: the guest waits longer, memory stays bounded.
+            Crowded = shipAtOnce ? null : () => _sender.Ship(buffer),
+            CrowdedBytes = _pool.CeilingBytes / 2,
+        };
+        var result = channel.Capture(target);
+        _guest.DrainEgress();
+        _open = epoch.Next;
+        _guest.Egress.Open(_open);
+        _guest.Ingress.Open(_open);
+        buffer.Pages = result.Pages;
+        buffer.Complete();
+        if (!shipAtOnce && !target.WasCrowded)
+        {
+            _sender.Ship(buffer);
+        }
+        _sender.Wake();
+        Stats.Cut(result.Pages, ranMs);
+        if (Volatile.Read(ref _finalWanted))
+        {
+            Report(new PairEvent.FinalCut(epoch));
+            _gate.Reset();
+        }
+        if (shipAtOnce)
+        {
+            WaitCommitted(epoch);
+        }
+        Resume(channel);
+        if (epoch.Value % 16 == 0)
+        {
+            _pool.Shrink(_sizing);
+        }
+    }
+
+    private void Resume(CheckpointChannel channel)
+    {
+        _gate.Wait(_ended.Token);
+        channel.Resume();
+        _resumedAt = Stopwatch.GetTimestamp();
+        _trigger?.GuestRuns();
+    }
+
+    private void WaitCommitted(Epoch epoch)
+    {
+        lock (_commitLock)
+        {
+            while (_committed < epoch && !_ended.IsCancellationRequested)
+            {
+                Monitor.Wait(_commitLock, 100);
+            }
+        }
+    }
+
+    private (long Held, int InFlight, double PagesPerMs) Look()
+    {
+        Epoch committed;
+        lock (_commitLock)
+        {
+            committed = _committed;
+        }
+        return (_guest.Egress.HeldInOpenEpoch, (int)(_open.Value - 1 - committed.Value), Stats.PagesPerMs);
+    }
+
+    private void ReadAnswers()
+    {
+        try
+        {
+            while (true)
+            {
+                var header = _data!.ReadHeader();
+                var payload = _data.ReadPayload(header);
+                switch (header.Type)
+                {
+                    case FrameType.Acknowledge:
+                        Committed(new Epoch(header.Epoch));
+                        break;
+                    case FrameType.Dismiss:
+                        Report(new PairEvent.Dismissed(System.Text.Encoding.UTF8.GetString(payload)));
+                        break;
+                    default:
+                        throw new Wire.WireFormatException($"the standby sent a {header.Type} frame");
+                }
+            }
+        }
+        catch (Exception e) when (IsEndOfSession(e))
+        {
+            Report(new PairEvent.LinkDown(e is EndOfStreamException ? "the standby closed it" : Describe(e)));
+        }
+    }
+
+    private void Committed(Epoch epoch)
+    {
+        lock (_commitLock)
+        {
+            _committed = epoch;
+            Monitor.PulseAll(_commitLock);
+        }
+        Stats.Committed = epoch.Value;
+        Report(new PairEvent.Acknowledged(epoch));
+        _trigger?.Wake();
+    }
+
+    private void Judge(SilenceVerdict verdict)
+    {
+        if (verdict.LateMs is { } late)
+        {
+            Report(new PairEvent.WasLate(late, _open));
+        }
+        if (verdict.SilentMs is { } silent)
+        {
+            Report(new PairEvent.PeerSilent(silent));
+        }
+        if (verdict.HeardAgain)
+        {
+            Report(new PairEvent.PeerHeard());
+        }
+    }
+
+    /// <summary>Nothing is reported after the end, so that no word of an old session reaches a new one.</summary>
+    private void Report(PairEvent e)
+    {
+        lock (_endLock)
+        {
+            if (!_isEnded)
+            {
+                _post(e);
+            }
+        }
+    }
+
+    private static bool IsEndOfSession(Exception e) =>
+        e is IOException or SocketException or PolluxException or ObjectDisposedException or OperationCanceledException or InvalidOperationException
+            or System.Security.Authentication.AuthenticationException;
+
+    private static string Describe(Exception e) => e.Message;
+
+    /// <summary>Lets the channel fill an epoch; says when a chunk is ready and when the epoch gets too large to wait for its end.</summary>
+    private sealed class BufferTarget(EpochBuffer buffer, Action chunkReady) : ICheckpointBuffer
+    {
+        public Action? Crowded { get; init; }
+        public long CrowdedBytes { get; init; }
+        public bool WasCrowded { get; private set; }
+
+        public Span<byte> RamSpace()
+        {
+            if (Crowded is not null && !WasCrowded && buffer.RamBytes >= CrowdedBytes)
+            {
+                WasCrowded = true;
+                Crowded();
+            }
+            return buffer.RamSpace();
+        }
+
+        public void RamFilled(int bytes)
+        {
+            var before = buffer.RamBytes / ChunkPool.ChunkBytes;
+            buffer.RamFilled(bytes);
+            if (buffer.RamBytes / ChunkPool.ChunkBytes != before && (WasCrowded || Crowded is null))
+            {
+                chunkReady();
+            }
+        }
+
+        public void RamUnfilled(int bytes) => buffer.RamUnfilled(bytes);
+        public Span<byte> DeviceSpace() => buffer.DeviceSpace();
+        public void DeviceFilled(int bytes) => buffer.DeviceFilled(bytes);
+        public void AppendDevice(ReadOnlySpan<byte> bytes) => buffer.AppendDevice(bytes);
+    }
+}
+
+/// <summary>What one protection needs to know.</summary>
+/// <param name="Connect">Opens the data and the heartbeat connection to the standby, authenticated and welcomed; throws why not.</param>
+/// <param name="ChannelPath">Where QEMU connects for checkpoints.</param>
+internal sealed record ProtectionOptions(
+    Member Standby,
+    Func<(FrameStream Data, FrameStream Heartbeat)> Connect,
+    Func<TriggerSettings> Trigger,
+    Transmission Transmission,
+    string ChannelPath,
+    long BufferCeilingBytes,
+    int HeartbeatMs,
+    int DetectionMs);

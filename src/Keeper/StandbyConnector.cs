@@ -1,0 +1,70 @@
+using System.Net.Security;
+using System.Net.Sockets;
+using Pollux.Cluster.Keepers;
+using Pollux.Cluster.Security;
+using Pollux.Core;
+using Pollux.Replication.Link;
+using Pollux.Wire;
+using Pollux.Wire.Replication;
+
+namespace Pollux.Keeper;
+
+/// <summary>How a primary reaches its standby: mutual TLS, then Hello and Welcome, once for data and once for heartbeats.</summary>
+internal static class StandbyConnector
+{
+    private static readonly TimeSpan Within = TimeSpan.FromSeconds(5);
+
+    /// <summary>Throws <see cref="PolluxException"/> with the standby's own words when it refuses.</summary>
+    public static (FrameStream Data, FrameStream Heartbeat) Connect(StandbyTarget standby, PeerTls tls, Hello hello)
+    {
+        var data = ConnectOne(standby, tls, hello with { Kind = ConnectionKind.Data });
+        try
+        {
+            return (data, ConnectOne(standby, tls, hello with { Kind = ConnectionKind.Heartbeat }));
+        }
+        catch
+        {
+            data.Dispose();
+            throw;
+        }
+    }
+
+    private static FrameStream ConnectOne(StandbyTarget standby, PeerTls tls, Hello hello)
+    {
+        var client = new TcpClient { NoDelay = true };
+        try
+        {
+            if (!client.ConnectAsync(standby.Address, standby.Port).Wait(Within))
+            {
+                throw new PolluxException($"{standby.Host} does not answer on {standby.Address}:{standby.Port} within {Within.TotalSeconds:F0} s");
+            }
+            client.ReceiveTimeout = client.SendTimeout = (int)Within.TotalMilliseconds;
+            var stream = new SslStream(client.GetStream());
+            stream.AuthenticateAsClient(tls.ForClient(standby.Host));
+            var frames = new FrameStream(stream);
+            frames.Write(FrameType.Hello, 0, hello.ToJson());
+            var header = frames.ReadHeader();
+            var payload = frames.ReadPayload(header);
+            switch (header.Type)
+            {
+                case FrameType.Welcome:
+                    client.ReceiveTimeout = client.SendTimeout = 0;
+                    return frames;
+                case FrameType.Refuse:
+                    throw new PolluxException($"{standby.Host} refuses: {System.Text.Encoding.UTF8.GetString(payload)}");
+                default:
+                    throw new WireFormatException($"{standby.Host} answered Hello with a {header.Type} frame");
+            }
+        }
+        catch (AggregateException e) when (e.InnerException is SocketException inner)
+        {
+            client.Dispose();
+            throw new PolluxException($"{standby.Host} cannot be reached on {standby.Address}:{standby.Port}: {inner.Message}", null, inner);
+        }
+        catch
+        {
+            client.Dispose();
+            throw;
+        }
+    }
+}
