@@ -50,10 +50,17 @@ public interface IClusterStore : IAsyncDisposable
     Task<bool> KeepAliveAsync(long leaseId, CancellationToken cancellation);
     Task RevokeLeaseAsync(long leaseId, CancellationToken cancellation);
 
-    /// <summary>Changes under a prefix, from now on; ends (throws) when the connection is lost, so the caller lists and watches again.</summary>
+    /// <summary>
+    /// First every entry under the prefix as it is, then each change after it, without a gap. Ends only by throwing: cancelled,
+    /// or <see cref="StoreUnavailableException"/> when no member carries it on, so the caller watches again.
+    /// </summary>
     IAsyncEnumerable<StoreChange> WatchAsync(string prefix, CancellationToken cancellation);
 }
 
 /// <summary>The store gave no answer in time; whether a write happened is unknown.</summary>
 public sealed class StoreUnavailableException(string why, Exception? cause = null)
     : Core.PolluxException($"the cluster store does not answer: {why}", "check that a majority of the etcd members runs (pollux doctor)", cause);
+
+/// <summary>A value was to be bound to a lease that has run out or was revoked; nothing was written.</summary>
+public sealed class LeaseGoneException(long leaseId)
+    : Core.PolluxException($"the lease {leaseId} is gone", "the agent grants a new one within seconds");
