@@ -100,7 +100,7 @@ internal sealed class Guest : IAsyncDisposable
     /// </summary>
     public async Task AnnounceAsync(CancellationToken cancellation)
     {
-        foreach (var gapMs in (ReadOnlySpan<int>)[0, 50, 150, 250, 350, 450])
+        foreach (var gapMs in (int[])[0, 50, 150, 250, 350, 450])
         {
             await Task.Delay(gapMs, cancellation).ConfigureAwait(false);
             foreach (var (nic, frame) in Sources.Announcements())

@@ -35,8 +35,7 @@ public sealed class CheckpointChannel : IDisposable
     private readonly QemuVersion _version;
     private readonly RamStreamScanner _scanner = new(expectHeader: true);
     private readonly byte[] _message = new byte[4];
-    private byte[] _setDelay = [];
-    private int _intervalMs;
+    private ReadOnlyMemory<byte> _setDelay;
     private bool _first = true;
 
     private CheckpointChannel(QmpSession qmp, Socket socket, QemuVersion version) => (_qmp, _socket, _version) = (qmp, socket, version);
@@ -180,9 +179,7 @@ public sealed class CheckpointChannel : IDisposable
 
     private void SetInterval(int intervalMs, bool apply)
     {
-        _intervalMs = intervalMs;
-        _setDelay = System.Text.Encoding.ASCII.GetBytes(
-            $$$"""{"execute":"migrate-set-parameters","arguments":{"x-checkpoint-delay":{{{_intervalMs}}}},"id":"trigger"}""" + "\n");
+        _setDelay = QmpSession.Encode("migrate-set-parameters", new JsonObject { ["x-checkpoint-delay"] = intervalMs });
         if (apply)
         {
             Trigger();

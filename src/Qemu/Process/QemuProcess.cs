@@ -1,0 +1,95 @@
+using System.Diagnostics;
+using Pollux.Core;
+using Pollux.Linux.Io;
+
+namespace Pollux.Qemu.Process;
+
+/// <summary>How to start a QEMU.</summary>
+/// <param name="Cgroup">A cgroup2 directory that it joins before its first instruction; null: stay in the keeper's.</param>
+/// <param name="Preload">A library to preload (native/tcg-shim.c), or null.</param>
+/// <param name="Log">Where its output goes.</param>
+public sealed record QemuLaunch(string Binary, IReadOnlyList<string> Arguments, string? Cgroup, string? Preload, string Log);
+
+/// <summary>
+/// A QEMU process, started here or adopted. It is in a session of its own and lives on when its keeper dies: an orphan can emit nothing,
+/// since its network went through the keeper.
+/// </summary>
+public sealed class QemuProcess : IDisposable
+{
+    private readonly ProcessHandle _handle;
+    private readonly string _log;
+    private readonly TaskCompletionSource<string> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private QemuProcess(ProcessHandle handle, string log)
+    {
+        (_handle, _log) = (handle, log);
+        new Thread(Watch) { IsBackground = true, Name = "qemu watch" }.Start();
+    }
+
+    public int Pid => _handle.Pid;
+
+    /// <summary>Completes with the reason when the process is gone: its last words, if it had any.</summary>
+    public Task<string> Exited => _exited.Task;
+
+    public static QemuProcess Start(QemuLaunch launch)
+    {
+        // The shell joins the cgroup, detaches and becomes QEMU: there is no moment in which QEMU is elsewhere.
+        const string script = """
+            [ -z "$1" ] || echo $$ > "$1/cgroup.procs" || exit 125
+            [ -z "$2" ] || export LD_PRELOAD="$2"
+            log=$3; shift 3
+            exec setsid "$@" </dev/null >>"$log" 2>&1
+            """;
+        var start = new ProcessStartInfo("/bin/sh") { UseShellExecute = false };
+        foreach (var argument in (string[])["-c", script, "qemu", launch.Cgroup ?? "", launch.Preload ?? "", launch.Log, launch.Binary, .. launch.Arguments])
+        {
+            start.ArgumentList.Add(argument);
+        }
+        File.WriteAllText(launch.Log, "");
+        var process = System.Diagnostics.Process.Start(start) ?? throw new PolluxException($"{launch.Binary} cannot be started");
+        var handle = ProcessHandle.TryOpen(process.Id)
+            ?? throw new PolluxException($"{launch.Binary} ended at once: {LastWords(launch.Log)}", $"see {launch.Log}");
+        return new QemuProcess(handle, launch.Log);
+    }
+
+    /// <summary>Takes charge of a QEMU that another keeper started; null when it is gone.</summary>
+    public static QemuProcess? TryAdopt(int pid, string log) =>
+        ProcessHandle.TryOpen(pid) is { } handle ? new QemuProcess(handle, log) : null;
+
+    /// <summary>Ends it at once. No error when it has ended.</summary>
+    public void Kill() => _handle.Kill();
+
+    /// <summary>Ends it and waits until it is gone, so that its memory and files are free.</summary>
+    public async Task KillAsync(TimeSpan within)
+    {
+        Kill();
+        await Exited.WaitAsync(within).ConfigureAwait(false);
+    }
+
+    public void Dispose() => _handle.Dispose();
+
+    private void Watch()
+    {
+        try
+        {
+            _handle.WaitForExit(-1);
+        }
+        catch (ObjectDisposedException)
+        {
+            // Nobody cares any more.
+        }
+        _exited.TrySetResult(LastWords(_log) is { Length: > 0 } words ? $"QEMU ended: {words}" : "QEMU ended without a word");
+    }
+
+    private static string LastWords(string log)
+    {
+        try
+        {
+            return File.ReadLines(log).LastOrDefault(line => line.Length > 0 && !line.Contains("warning:", StringComparison.Ordinal)) ?? "";
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+}
