@@ -1,1 +1,3 @@
-return 0;
+using Pollux.Cli.Commands;
+
+return await PolluxCommand.RunAsync(args);

@@ -1,0 +1,52 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using Pollux.Cli.Output;
+
+namespace Pollux.Cli.Commands;
+
+/// <summary>
+/// The command <c>pollux</c>: everything a person can ask for. Exit codes: 0 done, 1 refused or failed, 2 wrong usage,
+/// 130 interrupted. Results go to standard output, progress and errors to standard error.
+/// </summary>
+internal static class PolluxCommand
+{
+    internal const int Done = 0;
+    internal const int Failed = 1;
+    internal const int Usage = 2;
+    internal const int Interrupted = 130;
+
+    internal static RootCommand Create()
+    {
+        var root = new RootCommand("Pollux keeps virtual machines running when the machines under them fail.")
+        {
+            GlobalOptions.Output,
+            GlobalOptions.Timeout,
+            GlobalOptions.Socket,
+            VersionCommand.Create(),
+            CompletionCommand.Create(),
+        };
+        // `pollux version` says more, in either format.
+        root.Options.Remove(root.Options.OfType<VersionOption>().Single());
+        foreach (var help in root.Options.OfType<HelpOption>())
+        {
+            help.Action = new HelpWithExamples((HelpAction)help.Action!);
+        }
+
+        return root;
+    }
+
+    internal static async Task<int> RunAsync(IReadOnlyList<string> arguments)
+    {
+        var parsed = Create().Parse(arguments);
+        if (parsed.Action is ParseErrorAction)
+        {
+            var path = string.Join(' ', parsed.CommandResult.Command.Parents.Reverse().Append(parsed.CommandResult.Command).Select(s => s.Name));
+            var problem = parsed.Errors.Select(e => e.Message).FirstOrDefault() ?? "the command is incomplete";
+            ErrorReport.Write(parsed, problem, $"see {path} --help");
+            return Usage;
+        }
+
+        return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
+    }
+}

@@ -1,0 +1,50 @@
+using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Pollux.Cli.Commands;
+using Spectre.Console;
+
+namespace Pollux.Cli.Output;
+
+/// <summary>How results are written.</summary>
+internal enum OutputFormat
+{
+    Table,
+    Json,
+}
+
+/// <summary>One run of a command: its arguments, and where its words go.</summary>
+internal sealed class Invocation(ParseResult arguments, CancellationToken cancellation)
+{
+    internal ParseResult Arguments { get; } = arguments;
+
+    /// <summary>Cancelled when the person interrupts.</summary>
+    internal CancellationToken Cancellation { get; } = cancellation;
+
+    internal OutputFormat Output { get; } = arguments.GetValue(GlobalOptions.Output);
+
+    /// <summary>What the person allows, or the command's own default.</summary>
+    internal TimeSpan TimeoutOr(double seconds) => TimeSpan.FromSeconds(Arguments.GetValue(GlobalOptions.Timeout) ?? seconds);
+
+    internal string Socket => Arguments.GetValue(GlobalOptions.Socket)!;
+
+    internal T Get<T>(Argument<T> argument) => Arguments.GetRequiredValue(argument);
+
+    internal T? Get<T>(Option<T> option) => Arguments.GetValue(option);
+
+    /// <summary>The result: as JSON, or for people as <paramref name="table"/> writes it.</summary>
+    internal void Result<T>(T value, JsonTypeInfo<T> type, Action<IAnsiConsole, T> table)
+    {
+        if (Output == OutputFormat.Json)
+        {
+            Console.Out.WriteLine(JsonSerializer.Serialize(value, type));
+        }
+        else
+        {
+            table(Terminal.Out, value);
+        }
+    }
+
+    /// <summary>A line about long work, for people; to standard error.</summary>
+    internal void Progress(string what) => Terminal.Error.MarkupLineInterpolated($"[grey]… {what}[/]");
+}
