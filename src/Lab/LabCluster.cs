@@ -1,0 +1,196 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using Pollux.Cluster.Security;
+using Pollux.Core;
+using Pollux.Lab.Faults;
+using Pollux.Lab.Health;
+using Pollux.Lab.Hosts;
+using Pollux.Lab.Layout;
+using Pollux.Lab.Network;
+using Pollux.Linux.Namespaces;
+
+namespace Pollux.Lab;
+
+/// <summary>
+/// A cluster on one machine: hosts in namespaces on a switch of their own, with real etcd members and real agents.
+/// Used alike by the command line, the tests and the demo. The lab outlives this object; <see cref="DownAsync"/> ends it, from any
+/// process, whatever state it is in.
+/// </summary>
+public sealed class LabCluster
+{
+    private static readonly TimeSpan ReadyDeadline = TimeSpan.FromSeconds(60);
+    private readonly LabPlan _plan;
+    private readonly PlanFile _file;
+
+    private LabCluster(LabPlan plan, PlanFile file, LabPrograms programs)
+    {
+        (_plan, _file, Programs) = (plan, file, programs);
+        Members = [.. plan.Members.Select(m => new LabHost(plan.Lab, m))];
+    }
+
+    public LabName Name => _plan.Lab;
+
+    public LabPrograms Programs { get; }
+
+    /// <summary>All machines, the witness included.</summary>
+    public IReadOnlyList<LabHost> Members { get; }
+
+    /// <summary>The data hosts h1…hN.</summary>
+    public IEnumerable<LabHost> Hosts => Members.Where(m => !m.Member.IsWitness);
+
+    /// <exception cref="PolluxException">No such machine.</exception>
+    public LabHost this[string host] => Members.First(m => m.Member == _plan[host]);
+
+    /// <summary>
+    /// Builds the lab, or powers on what is off in one that exists, and returns when every etcd member and every agent answers.
+    /// A failure takes down what this call built.
+    /// </summary>
+    /// <param name="withAgents">False leaves the agents out: hosts and etcd alone.</param>
+    /// <exception cref="PolluxException">Not root, a lab of that name with other hosts, or something does not come up.</exception>
+    public static async Task<LabCluster> UpAsync(
+        LabName name, int hosts, bool withAgents = true, IProgress<string>? progress = null, CancellationToken cancellation = default)
+    {
+        RequireRoot();
+        var programs = LabPrograms.Find();
+        var lab = new LabCluster(LabPlan.Create(name, hosts), new PlanFile(hosts, withAgents), programs);
+        using var changing = await LabLock.TakeAsync(name, cancellation).ConfigureAwait(false);
+        var existing = PlanFile.TryRead(name);
+        if (existing is not null && existing != lab._file)
+        {
+            throw new PolluxException($"lab '{name}' is up with {existing.Hosts} hosts, not {hosts}", "pollux lab down, or choose another name with --name");
+        }
+        try
+        {
+            if (existing is null)
+            {
+                progress?.Report("building the switch");
+                await lab.BuildAsync(cancellation).ConfigureAwait(false);
+            }
+            await lab.StartHostsAsync(progress, cancellation).ConfigureAwait(false);
+            return lab;
+        }
+        catch when (existing is null)
+        {
+            await Leftovers.RemoveAsync(name, CancellationToken.None).ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>A lab that is up.</summary>
+    /// <exception cref="PolluxException">It is not.</exception>
+    public static LabCluster Open(LabName name)
+    {
+        RequireRoot();
+        var file = PlanFile.Read(name);
+        return new LabCluster(LabPlan.Create(name, file.Hosts), file, LabPrograms.Find());
+    }
+
+    /// <summary>Kills and removes everything of a lab, also what a killed command left. No lab is no error.</summary>
+    public static async Task DownAsync(LabName name, CancellationToken cancellation = default)
+    {
+        RequireRoot();
+        using var changing = await LabLock.TakeAsync(name, cancellation).ConfigureAwait(false);
+        await Leftovers.RemoveAsync(name, cancellation).ConfigureAwait(false);
+    }
+
+    public Task DownAsync() => DownAsync(Name);
+
+    public async Task<IReadOnlyList<HostStatus>> StatusAsync(CancellationToken cancellation = default) =>
+        await Task.WhenAll(Members.Select(m => HostStatus.AskAsync(Name, m, _plan.Voters.Contains(m.Member), cancellation))).ConfigureAwait(false);
+
+    /// <summary>Starts a host that was powered off: empty memory, the same disk. Returns when its services answer.</summary>
+    public async Task PowerOnAsync(string host, CancellationToken cancellation = default)
+    {
+        var machine = this[host];
+        using var changing = await LabLock.TakeAsync(Name, cancellation).ConfigureAwait(false);
+        await StartAsync(machine, cancellation).ConfigureAwait(false);
+        await ReadyAsync([machine], cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Makes a fault ready, so that striking takes microseconds.</summary>
+    public PreparedFault Prepare(LabFault fault) => PreparedFault.Create(this, fault);
+
+    /// <summary>Runs a command inside a host to its end.</summary>
+    public async Task<ToolResult> ExecAsync(string host, IEnumerable<string> command, CancellationToken cancellation = default)
+    {
+        var start = EnterCommand(host, command);
+        return await Tool.RunAsync(start, null, cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>How to run a command inside a host, or in the network of <c>client</c> or <c>switch</c>.</summary>
+    public ProcessStartInfo EnterCommand(string where, IEnumerable<string> command) => where switch
+    {
+        "client" => new ProcessStartInfo("ip", ["netns", "exec", Name.ClientNamespace, .. command]),
+        "switch" => new ProcessStartInfo("ip", ["netns", "exec", Name.SwitchNamespace, .. command]),
+        _ => this[where].Enter(command, Programs),
+    };
+
+    /// <summary>A TCP socket of the client's network, with the kernel's default settings.</summary>
+    public Socket OpenClientSocket() =>
+        NetworkNamespace.OpenSocket(Name.ClientNamespace, AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+
+    /// <summary>Begins to record what passes the switch. See <see cref="Capture"/>.</summary>
+    public Task<Capture> StartCaptureAsync(string network, string file, CancellationToken cancellation = default) =>
+        Capture.StartAsync(Name, network, file, cancellation);
+
+    private async Task BuildAsync(CancellationToken cancellation)
+    {
+        // Whatever a killed command left under this name goes first.
+        await Leftovers.RemoveAsync(Name, cancellation).ConfigureAwait(false);
+        Directory.CreateDirectory(Name.StateDirectory);
+        (await Tool.RunAsync("mount", ["-t", "tmpfs", "-o", "mode=755", Name.NamespacePrefix + "state", Name.StateDirectory], cancellation: cancellation)
+            .ConfigureAwait(false)).Checked($"mounting a tmpfs on {Name.StateDirectory}");
+        Name.Cgroup.Create();
+        Name.ToolsCgroup.Create();
+        using var authority = ClusterAuthority.CreateOrOpen(Name.AuthorityDirectory);
+        var files = new HostFiles(_plan, Programs, _file.WithAgents);
+        foreach (var member in _plan.Members)
+        {
+            files.Write(member, authority);
+        }
+        await LabNetwork.BuildSwitchAsync(Name, cancellation).ConfigureAwait(false);
+        _file.Write(Name);
+    }
+
+    private async Task StartHostsAsync(IProgress<string>? progress, CancellationToken cancellation)
+    {
+        foreach (var host in Members.Where(h => h.Power == HostPower.Off))
+        {
+            progress?.Report($"starting {host.Name}");
+            await StartAsync(host, cancellation).ConfigureAwait(false);
+        }
+        progress?.Report(_file.WithAgents ? "waiting for etcd and the agents" : "waiting for etcd");
+        await ReadyAsync(Members.Where(h => h.Power == HostPower.On), cancellation).ConfigureAwait(false);
+    }
+
+    private async Task StartAsync(LabHost host, CancellationToken cancellation)
+    {
+        if (host.Power != HostPower.Off)
+        {
+            return;
+        }
+        await host.StartAsync(cancellation).ConfigureAwait(false);
+    }
+
+    private Task ReadyAsync(IEnumerable<LabHost> hosts, CancellationToken cancellation) => Task.WhenAll(hosts.Select(async host =>
+    {
+        if (_plan.Voters.Contains(host.Member))
+        {
+            await Polling.UntilAsync(c => EtcdProbe.IsHealthyAsync(Name, host.Member, c), ReadyDeadline,
+                () => $"etcd on {host.Name} does not answer; its log is {host.LogDirectory}/etcd.log", cancellation).ConfigureAwait(false);
+        }
+        if (_file.WithAgents && !host.Member.IsWitness)
+        {
+            await Polling.UntilAsync(c => AgentProbe.AnswersAsync(host, c), ReadyDeadline,
+                () => $"the agent on {host.Name} does not answer; its log is {host.LogDirectory}/polluxd.log", cancellation).ConfigureAwait(false);
+        }
+    }));
+
+    private static void RequireRoot()
+    {
+        if (!Environment.IsPrivilegedProcess)
+        {
+            throw new PolluxException("the lab needs root: it makes namespaces, cgroups and network devices", "run it with sudo");
+        }
+    }
+}
