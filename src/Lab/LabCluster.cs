@@ -85,6 +85,8 @@ public sealed class LabCluster
         return new LabCluster(LabPlan.Create(name, file.Hosts), file, LabPrograms.Find());
     }
 
+    public static bool IsUp(LabName name) => PlanFile.TryRead(name) is not null;
+
     /// <summary>Kills and removes everything of a lab, also what a killed command left. No lab is no error.</summary>
     public static async Task DownAsync(LabName name, CancellationToken cancellation = default)
     {

@@ -23,6 +23,7 @@ internal static class PolluxCommand
             GlobalOptions.Output,
             GlobalOptions.Timeout,
             GlobalOptions.Socket,
+            LabCommand.Create(),
             VersionCommand.Create(),
             CompletionCommand.Create(),
         };
