@@ -98,7 +98,7 @@ public sealed class LabCluster
     public Task DownAsync() => DownAsync(Name);
 
     public async Task<IReadOnlyList<HostStatus>> StatusAsync(CancellationToken cancellation = default) =>
-        await Task.WhenAll(Members.Select(m => HostStatus.AskAsync(Name, m, _plan.Voters.Contains(m.Member), cancellation))).ConfigureAwait(false);
+        await Task.WhenAll(Members.Select(m => HostStatus.AskAsync(Name, m, _plan.Voters.Contains(m.Member), HasAgent(m), cancellation))).ConfigureAwait(false);
 
     /// <summary>Starts a host that was powered off: empty memory, the same disk. Returns when its services answer.</summary>
     public async Task PowerOnAsync(string host, CancellationToken cancellation = default)
@@ -181,12 +181,14 @@ public sealed class LabCluster
             await Polling.UntilAsync(c => EtcdProbe.IsHealthyAsync(Name, host.Member, c), ReadyDeadline,
                 () => $"etcd on {host.Name} does not answer; its log is {host.LogDirectory}/etcd.log", cancellation).ConfigureAwait(false);
         }
-        if (_file.WithAgents && !host.Member.IsWitness)
+        if (HasAgent(host))
         {
             await Polling.UntilAsync(c => AgentProbe.AnswersAsync(host, c), ReadyDeadline,
                 () => $"the agent on {host.Name} does not answer; its log is {host.LogDirectory}/polluxd.log", cancellation).ConfigureAwait(false);
         }
     }));
+
+    private bool HasAgent(LabHost host) => _file.WithAgents && !host.Member.IsWitness;
 
     private static void RequireRoot()
     {

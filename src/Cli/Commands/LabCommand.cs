@@ -28,7 +28,7 @@ internal static class LabCommand
 
     internal static Command Create()
     {
-        return new("lab", "Run a cluster on this machine, in namespaces, and do harm to it. Needs root.")
+        return new Command("lab", "Run a cluster on this machine, in namespaces, and do harm to it. Needs root.")
         {
             Name,
             Up(), Down(), Status(), Exec(), PowerOn(),
@@ -38,7 +38,12 @@ internal static class LabCommand
             Fault("kill-agent", "Kill a host's agent; it is started again within a second", h => new LabFault.KillAgent(h)),
             VmFault("kill-qemu", "Kill a VM's QEMU on a host", (vm, h) => new LabFault.KillQemu(vm, h)),
             VmFault("kill-keeper", "Kill a VM's keeper on a host", (vm, h) => new LabFault.KillKeeper(vm, h)),
-        };
+        }.WithExamples(
+            "pollux lab up --hosts 2",
+            "pollux lab exec h1 -- pollux vm list",
+            "pollux lab power-off h1",
+            "pollux lab kill-qemu web@h2 --name second",
+            "pollux lab down");
     }
 
     private static Command Up()
@@ -46,7 +51,7 @@ internal static class LabCommand
         var hosts = new Option<int>("--hosts") { Description = "how many data hosts; with 2 comes a witness 'w'", DefaultValueFactory = _ => 2 };
         var noAgents = new Option<bool>("--no-agents") { Description = "hosts and etcd alone", Hidden = true };
         var command = new Command("up", "Build the lab, or power on what is off in it; ready when everything answers") { hosts, noAgents };
-        command.Does(async invocation =>
+        command.WithExamples("pollux lab up", "pollux lab up --hosts 3 --name second").Does(async invocation =>
         {
             var name = LabName.Choose(invocation.Get(Name));
             var progress = new Lines(invocation);
@@ -59,7 +64,7 @@ internal static class LabCommand
     private static Command Down()
     {
         var command = new Command("down", "Kill and remove everything of the lab, also what a killed command left");
-        command.Does(async invocation =>
+        command.WithExamples("pollux lab down", "POLLUX_LAB=second pollux lab down").Does(async invocation =>
         {
             var name = LabName.Choose(invocation.Get(Name));
             await LabCluster.DownAsync(name, invocation.Cancellation);
@@ -75,7 +80,7 @@ internal static class LabCommand
     private static Command Status()
     {
         var command = new Command("status", "Show the hosts, or what is left of a lab that is not up");
-        command.Does(async invocation =>
+        command.WithExamples("pollux lab status", "pollux lab status --output json").Does(async invocation =>
         {
             var name = LabName.Choose(invocation.Get(Name));
             if (!LabCluster.IsUp(name) && Leftovers.Find(name) is { Count: > 0 } left)
@@ -91,8 +96,8 @@ internal static class LabCommand
     {
         var where = new Argument<string>("HOST") { Description = "a host of the lab, or client or switch" };
         var words = new Argument<string[]>("COMMAND") { Arity = ArgumentArity.OneOrMore };
-        var command = new Command("exec", "Run a command inside a host: pollux lab exec h1 -- pollux vm list") { where, words };
-        command.Does(async invocation =>
+        var command = new Command("exec", "Run a command inside a host, with the lab's programs in its PATH") { where, words };
+        command.WithExamples("pollux lab exec h1 -- pollux vm list", "pollux lab exec client -- redis-cli -h 10.78.0.10 ping", "pollux lab exec switch -- tcpdump -ni lan").Does(async invocation =>
         {
             var start = LabCluster.Open(LabName.Choose(invocation.Get(Name))).EnterCommand(invocation.Get(where), invocation.Get(words));
             using var process = Process.Start(start) ?? throw new PolluxException($"{start.FileName} did not start");
@@ -106,7 +111,7 @@ internal static class LabCommand
     private static Command PowerOn()
     {
         var command = new Command("power-on", "Start a host that was powered off: empty memory, the same disk") { Host };
-        command.Does(async invocation =>
+        command.WithExamples("pollux lab power-on h1").Does(async invocation =>
         {
             await LabCluster.Open(LabName.Choose(invocation.Get(Name))).PowerOnAsync(invocation.Get(Host), invocation.Cancellation);
         });
@@ -116,14 +121,14 @@ internal static class LabCommand
     private static Command Fault(string name, string description, Func<string, LabFault> create)
     {
         var command = new Command(name, description) { Host };
-        command.Does(invocation => Strike(invocation, create(invocation.Get(Host))));
+        command.WithExamples($"pollux lab {name} h1").Does(invocation => Strike(invocation, create(invocation.Get(Host))));
         return command;
     }
 
     private static Command VmFault(string name, string description, Func<VmName, string, LabFault> create)
     {
         var command = new Command(name, description) { VmAtHost };
-        command.Does(invocation =>
+        command.WithExamples($"pollux lab {name} web@h1").Does(invocation =>
         {
             var target = invocation.Get(VmAtHost);
             return target.Split('@') is [var vm, var host]

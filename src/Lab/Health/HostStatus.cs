@@ -10,11 +10,11 @@ namespace Pollux.Lab.Health;
 /// <param name="Agent">Whether its agent answers; null: it has none.</param>
 public sealed record HostStatus(HostId Host, string Address, string Power, bool? Etcd, bool? Agent, int Keepers, int Qemus, string LogDirectory)
 {
-    internal static async Task<HostStatus> AskAsync(LabName lab, LabHost host, bool isVoter, CancellationToken cancellation)
+    internal static async Task<HostStatus> AskAsync(LabName lab, LabHost host, bool isVoter, bool hasAgent, CancellationToken cancellation)
     {
         var power = host.Power;
         var etcd = isVoter ? power == HostPower.On && await EtcdProbe.IsHealthyAsync(lab, host.Member, cancellation).ConfigureAwait(false) : (bool?)null;
-        var agent = host.Member.IsWitness ? null : (bool?)await AgentProbe.AnswersAsync(host, cancellation).ConfigureAwait(false);
+        var agent = !hasAgent ? null : (bool?)await AgentProbe.AnswersAsync(host, cancellation).ConfigureAwait(false);
         return new HostStatus(host.Name, host.Member.Address.ToString(), power.ToString().ToLowerInvariant(), etcd, agent,
             host.FindKeepers().Count, host.FindQemus().Count, host.LogDirectory);
     }

@@ -12,23 +12,24 @@ state=$2
 
 echo "$name" > /proc/sys/kernel/hostname
 
+# -n everywhere: mount's own table lies in /run, which is being exchanged.
 # A /sys that shows this host's interfaces, with the machine's cgroups as before.
-mount -t tmpfs -o mode=755 staging "$state/mount"
+mount -n -t tmpfs -o mode=755 staging "$state/mount"
 mkdir "$state/mount/sys" "$state/mount/run"
-mount -t sysfs sysfs "$state/mount/sys"
-mount --rbind /sys/fs/cgroup "$state/mount/sys/fs/cgroup"
-mount --move "$state/mount/sys" /sys
+mount -n -t sysfs sysfs "$state/mount/sys"
+mount -n --rbind /sys/fs/cgroup "$state/mount/sys/fs/cgroup"
+mount -n --move "$state/mount/sys" /sys
 
-mount -t tmpfs -o mode=1777 shm /dev/shm
+mount -n -t tmpfs -o mode=1777 shm /dev/shm
 
-mount -t tmpfs -o mode=755 run "$state/mount/run"
+mount -n -t tmpfs -o mode=755 run "$state/mount/run"
 mkdir "$state/mount/run/host" "$state/mount/run/etc-new" "$state/mount/run/etc-work"
-mount --bind "$state" "$state/mount/run/host"
+mount -n --bind "$state" "$state/mount/run/host"
 # Named network namespaces of the machine would be held alive by this host's copy of their mounts.
-umount -l -R /run/netns 2> /dev/null || true
-mount --move "$state/mount/run" /run
+umount -n -l -R /run/netns 2> /dev/null || true
+mount -n --move "$state/mount/run" /run
 
-mount -t overlay -o lowerdir=/etc,upperdir=/run/etc-new,workdir=/run/etc-work etc /etc
+mount -n -t overlay -o lowerdir=/etc,upperdir=/run/etc-new,workdir=/run/etc-work etc /etc
 rm -rf /etc/pollux
 mkdir /etc/pollux
 cp -a /run/host/etc/. /etc/pollux/
