@@ -133,6 +133,7 @@ internal sealed class Guest : IAsyncDisposable
             socket.SendBufferSize = 1 << 20;
             var relay = new NicRelay(nic, socket, tap, Egress, (n, frame) => Copy(n, frame, copied), KeeperLog.Say);
             _nics.Add(relay);
+            Sources.Merge([(byte)nic, .. Convert.FromHexString(_spec.Nics[nic].Mac.Replace(":", "", StringComparison.Ordinal)), 0, 0]);
             relay.Start();
         }
         catch

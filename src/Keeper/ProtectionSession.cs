@@ -11,7 +11,7 @@ namespace Pollux.Keeper;
 
 /// <summary>
 /// One protection of the guest by one standby, on the primary: the checkpoint thread (capture), the link (ship), the acknowledgements
-/// (commit), the heartbeats. It reports to the pair's machine and does what the machine decides; after <see cref="End"/> it reports nothing more.
+/// (commit), the heartbeats. It reports to the pair's machine and does what the machine decides; after <see cref="EndAsync"/> it reports nothing more.
 ///
 /// The checkpoint thread: wait for QEMU's request · capture, guest stopped · drain what the guest has said · open the next epoch ·
 /// ship · resume. LOADED (resume) waits while the gate is closed, while the buffers are at their ceiling, and, in synchronous
@@ -39,6 +39,7 @@ internal sealed class ProtectionSession
     private long _resumedAt;
     private bool _finalWanted;
     private bool _isEnded;
+    private volatile bool _isDown;
 
     public ProtectionSession(Guest guest, ProtectionOptions options, Action<PairEvent> post)
     {
@@ -90,51 +91,59 @@ internal sealed class ProtectionSession
     /// <summary>A frame waits for a cut.</summary>
     public void FrameWaits() => _trigger?.Wake();
 
+    /// <summary>This primary is dead: the standby is told so, and not dismissed when the session ends.</summary>
+    public void TellDown(string why)
+    {
+        _isDown = true;
+        Tell(FrameType.PrimaryDown, 0, why);
+    }
+
     /// <summary>
-    /// Ends checkpointing at once, so that the guest runs on; then takes leave of the standby and frees everything, in the background.
+    /// Ends checkpointing at once, so that the guest runs on; then takes leave of the standby and frees everything. Completes when that is
+    /// done.
     /// </summary>
-    public void End(string why)
+    public Task EndAsync(string why)
     {
         lock (_endLock)
         {
             if (_isEnded)
             {
-                return;
+                return Task.CompletedTask;
             }
             _isEnded = true;
         }
         _ended.Cancel();
         _trigger?.Dispose();
         _guest.Ingress.Close();
-        var leaving = Task.Run(async () =>
+        return Task.Run(() => TakeLeaveAsync(why));
+    }
+
+    private async Task TakeLeaveAsync(string why)
+    {
+        if (!_isDown)
         {
-            if (_channel is not null)
-            {
-                try
-                {
-                    await _channel.EndAsync(CancellationToken.None).ConfigureAwait(false);
-                }
-                catch (PolluxException e)
-                {
-                    KeeperLog.Say($"ending the checkpoint channel: {e.Message}");
-                }
-            }
-            _gate.Set();
-            _cutResume.Set();
             _sender?.Post(FrameType.Dismiss, 0, System.Text.Encoding.UTF8.GetBytes(why));
-            _sender?.FinishUrgent(TimeSpan.FromMilliseconds(500));
-            _heartbeat?.Dispose();
-            _data?.Dispose();
-            _pool.Dispose();
-            lock (_commitLock)
-            {
-                Monitor.PulseAll(_commitLock);
-            }
-        });
-        if (_guest.HasExited)
+        }
+        if (_channel is not null)
         {
-            // The process is about to leave: the standby must hear why before the socket closes.
-            leaving.Wait(TimeSpan.FromSeconds(1));
+            try
+            {
+                await _channel.EndAsync(CancellationToken.None).ConfigureAwait(false);
+            }
+            catch (PolluxException e)
+            {
+                KeeperLog.Say($"ending the checkpoint channel: {e.Message}");
+            }
+        }
+        _gate.Set();
+        _cutResume.Set();
+        _sender?.FinishUrgent(TimeSpan.FromMilliseconds(500));
+        _heartbeat?.Dispose();
+        _data?.Dispose();
+        _pool.Dispose();
+        lock (_commitLock)
+        {
+            Monitor.PulseAll(_commitLock);
         }
     }
 

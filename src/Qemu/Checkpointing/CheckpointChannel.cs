@@ -54,7 +54,11 @@ public sealed class CheckpointChannel : IDisposable
         listener.Listen(1);
         try
         {
-            var capabilities = new JsonArray { Capability("x-colo", true), Capability("return-path", NeedsReturnPath(version)) };
+            // x-ignore-shared is left over in a QEMU that took over: with it no RAM would come.
+            var capabilities = new JsonArray
+            {
+                Capability("x-ignore-shared", false), Capability("x-colo", true), Capability("return-path", NeedsReturnPath(version)),
+            };
             await qmp.ExecuteAsync("migrate-set-capabilities", new JsonObject { ["capabilities"] = capabilities }, cancellation).ConfigureAwait(false);
             // max-bandwidth would throttle checkpoints as well; QEMU takes at most 2^63-1 bytes/s, this is 100 GB/s.
             await qmp.ExecuteAsync("migrate-set-parameters", new JsonObject { ["x-checkpoint-delay"] = intervalMs, ["max-bandwidth"] = 100_000_000_000 }, cancellation).ConfigureAwait(false);

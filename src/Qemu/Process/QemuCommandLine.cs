@@ -50,6 +50,8 @@ public static class QemuCommandLine
             "-object", $"memory-backend-file,id={RamBlock},size={ramBytes},share={share},mem-path={paths.RamFile}",
             "-m", $"{ramBytes >> 10}k",
             "-no-user-config", "-nodefaults", "-nographic",
+            // A guest that shuts down stays, stopped, until its keeper has written so: an exit of QEMU is always a fault.
+            "-no-shutdown",
             "-serial", $"file:{paths.Serial}",
             "-qmp", $"unix:{paths.Qmp},server=on,wait=off",
             "-kernel", spec.Kernel,

@@ -1,0 +1,182 @@
+using Pollux.Cluster.Keepers;
+using Pollux.Core;
+using Pollux.Qemu.Spec;
+using Pollux.Replication.Pair;
+
+namespace Pollux.Keeper;
+
+/// <content>What the agent may ask over the control socket.</content>
+internal sealed partial class KeeperProcess
+{
+    private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan PowerDownWithin = TimeSpan.FromSeconds(30);
+    private int _answering;
+
+    private async Task<KeeperResponse> AnswerAsync(KeeperRequest request, CancellationToken cancellation)
+    {
+        Interlocked.Increment(ref _answering);
+        try
+        {
+            await (request.Do switch
+            {
+                "status" => Task.CompletedTask,
+                "protect" => ProtectAsync(request),
+                "unprotect" => UnprotectAsync(cancellation),
+                "takeover" => TakeOverAsync(cancellation),
+                "set" => ChangeAsync(request),
+                "stop" => StopAsync(request.Force, cancellation),
+                _ => throw new PolluxException($"'{request.Do}' is no request", "status, protect, unprotect, takeover, set or stop"),
+            }).ConfigureAwait(false);
+            return new KeeperResponse(null, Status());
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _answering);
+        }
+    }
+
+    private Task ProtectAsync(KeeperRequest request)
+    {
+        var target = request.Standby ?? throw new PolluxException("protect needs a member 'standby'");
+        var state = _loop.State;
+        if (state.Peer?.Incarnation == target.Incarnation && !state.IsStandby)
+        {
+            return Task.CompletedTask; // asked twice
+        }
+        if (state.Phase != PairPhase.Alone || _guest is null)
+        {
+            throw new PolluxException($"{_machine.Spec.Name} cannot be given a standby while it is {PhaseName(state)}: {state.Reason}");
+        }
+        if (_machine.Spec.Availability != Availability.FaultTolerant)
+        {
+            throw new PolluxException($"the spec of {_machine.Spec.Name} does not ask for fault tolerance", "set availability: faultTolerant");
+        }
+        Volatile.Write(ref _target, target);
+        _loop.Post(new PairEvent.ProtectRequested(new Member(target.Host, target.Incarnation)));
+        return Task.CompletedTask;
+    }
+
+    private async Task UnprotectAsync(CancellationToken cancellation)
+    {
+        if (_loop.State.Phase == PairPhase.Alone)
+        {
+            return;
+        }
+        RequirePrimary("unprotect");
+        _loop.Post(new PairEvent.UnprotectRequested());
+        await UntilAsync(s => s.Phase is PairPhase.Alone or PairPhase.Gone, cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Answers when the other side runs the guest, or why it does not.</summary>
+    private async Task TakeOverAsync(CancellationToken cancellation)
+    {
+        RequirePrimary("take over");
+        var state = _loop.State;
+        if (state.Phase != PairPhase.Protected)
+        {
+            throw new PolluxException($"{_machine.Spec.Name} has no standby that could take over: it is {PhaseName(state)}{Because(state)}", "protect it first: pollux vm protect");
+        }
+        _loop.Post(new PairEvent.TakeoverRequested());
+        await UntilAsync(s => s.Phase is PairPhase.HandingOver or PairPhase.Frozen or PairPhase.Alone or PairPhase.Gone, cancellation).ConfigureAwait(false);
+        await UntilAsync(s => s.Phase is PairPhase.Alone or PairPhase.Gone, cancellation).ConfigureAwait(false);
+        state = _loop.State;
+        if (state.Phase == PairPhase.Alone)
+        {
+            throw new PolluxException($"the takeover failed and the guest runs on here, unprotected: {state.Reason}");
+        }
+    }
+
+    private Task ChangeAsync(KeeperRequest request)
+    {
+        var tuning = _tuning.With(request.Settings ?? throw new PolluxException("set needs a member 'settings'"));
+        _tuning = tuning;
+        if (_session is { } session)
+        {
+            session.Transmission = tuning.Transmission;
+            session.Change(tuning.TriggerSettings);
+            session.SetDetection(tuning.DetectionMs);
+        }
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Asks the guest to power down, or kills it. Answers when it is gone.</summary>
+    private async Task StopAsync(bool force, CancellationToken cancellation)
+    {
+        if (force || _loop.State.IsStandby || _guest is null)
+        {
+            Stop();
+            await UntilAsync(s => s.Phase == PairPhase.Gone, cancellation).ConfigureAwait(false);
+            return;
+        }
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        patience.CancelAfter(PowerDownWithin);
+        try
+        {
+            await _guest.Qmp.ExecuteAsync("system_powerdown", null, patience.Token).ConfigureAwait(false);
+            await UntilAsync(s => s.Phase == PairPhase.Gone, patience.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new PolluxException($"the guest did not power down within {PowerDownWithin.TotalSeconds:F0} s", "stop it with --force");
+        }
+    }
+
+    private void RequirePrimary(string what)
+    {
+        if (_loop.State.IsStandby)
+        {
+            throw new PolluxException($"{_me.Host} holds the standby of {_machine.Spec.Name} and cannot {what}", "ask the host that runs it");
+        }
+    }
+
+    private async Task UntilAsync(Func<PairState, bool> reached, CancellationToken cancellation)
+    {
+        while (!reached(_loop.State))
+        {
+            await Task.Delay(PollEvery, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Who asked for the end gets its answer before the process ends.</summary>
+    private async Task AnswersSentAsync()
+    {
+        for (var i = 0; i < 50 && Volatile.Read(ref _answering) > 0; i++)
+        {
+            await Task.Delay(PollEvery).ConfigureAwait(false);
+        }
+        await Task.Delay(PollEvery).ConfigureAwait(false);
+    }
+
+    private KeeperStatus Status()
+    {
+        var state = _loop.State;
+        var guest = _guest;
+        var session = _session;
+        var network = guest?.Count() ?? default;
+        var pool = session?.Pool ?? _standby?.Pool;
+        return new KeeperStatus(
+            _machine.Spec.Name, _me.Host, _me.Incarnation, Environment.ProcessId, guest is { HasExited: false } ? guest.Process.Pid : null,
+            state.IsStandby ? "standby" : "primary", PhaseName(state), state.Reason, state.Role,
+            _machine.Version.ToString(), _machine.Accelerator == Accelerator.Kvm ? "kvm" : "tcg",
+            session?.Stats.Status() ?? new CheckpointStatus(0, state.IsStandby ? state.Acknowledged.Value : 0, 0, new(0, 0, 0), new(0, 0, 0)),
+            pool is null ? new BufferStatus(0, 0, 0, 0) : new BufferStatus(pool.UsedBytes, pool.AllocatedBytes, pool.CeilingBytes, pool.Waits),
+            new NetworkStatus(network.Held, network.Released, network.Dropped, network.Ingress, network.Replayed),
+            _takeover.Last, _tuning.ToSettings());
+    }
+
+    private static string Because(PairState state) => state.Reason.Length == 0 ? "" : $" ({state.Reason})";
+
+    private string PhaseName(PairState state) => state.Phase switch
+    {
+        PairPhase.Claiming => "starting",
+        PairPhase.Alone => _guest is null ? "starting" : "running",
+        PairPhase.Syncing or PairPhase.Protecting => "syncing",
+        PairPhase.Protected => "protected",
+        PairPhase.Verifying or PairPhase.HandingOver or PairPhase.GoingSolo or PairPhase.Frozen => "holding",
+        PairPhase.Waiting => _standby is null ? "standby-preparing" : "standby-waiting",
+        PairPhase.Receiving or PairPhase.Ready => "standby-syncing",
+        PairPhase.Standing => "standby-ready",
+        PairPhase.Deciding or PairPhase.Taking or PairPhase.Loading or PairPhase.Confirming or PairPhase.SwappingBack => "taking",
+        _ => "stopping",
+    };
+}

@@ -1,0 +1,465 @@
+using Pollux.Cluster.Keepers;
+using Pollux.Cluster.Security;
+using Pollux.Cluster.Store;
+using Pollux.Core;
+using Pollux.Linux.Memory;
+using Pollux.Qemu.Checkpointing;
+using Pollux.Qemu.Process;
+using Pollux.Qemu.Qmp;
+using Pollux.Replication.Pair;
+using Pollux.Wire.Replication;
+
+namespace Pollux.Keeper;
+
+/// <summary>
+/// One keeper: puts the parts together and carries out what the pair's machine decides (<see cref="Do"/>, on the loop's thread). What
+/// takes longer than a system call runs beside it and reports its outcome as an event.
+/// </summary>
+internal sealed partial class KeeperProcess : IPairEdge
+{
+    private static readonly TimeSpan TakeoverPatience = TimeSpan.FromSeconds(5);
+    private static readonly Epoch FirstHeldEpoch = new(1);
+
+    private readonly Machine _machine;
+    private readonly Member _me;
+    private readonly EtcdStore _store;
+    private readonly PeerTls _tls;
+    private readonly PairLoop _loop;
+    private readonly RoleKeeper _roles;
+    private readonly TakeoverTimes _takeover = new();
+    private readonly CancellationTokenSource _leaving = new();
+    private readonly TaskCompletionSource<string> _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Tuning _tuning;
+    private QemuProcess? _orphan;
+    private volatile Guest? _guest;
+    private volatile ProtectionSession? _session;
+    private volatile StandbySide? _standby;
+    private StandbyTarget? _target;
+    private Task _sessionEnded = Task.CompletedTask;
+    private volatile bool _stopWanted;
+
+    private KeeperProcess(Machine machine, QemuProcess? orphan, EtcdStore store, PeerTls tls)
+    {
+        (_machine, _orphan, _store, _tls) = (machine, orphan, store, tls);
+        _me = new Member(machine.Config.Host, machine.Incarnation);
+        _tuning = Tuning.Of(machine.Spec.FaultTolerance);
+        var initial = machine.Config.Start == KeeperStart.Standby
+            ? PairState.ForStandby(_me)
+            : PairState.ForPrimary(_me, adopting: machine.Config.Start == KeeperStart.Adopt);
+        _loop = new PairLoop(initial, this);
+        _roles = new RoleKeeper(store, machine.Spec.Name, machine.Config.Host, _loop.Post);
+    }
+
+    /// <summary>Keeps the VM until this side has nothing left to do; returns why it left.</summary>
+    /// <exception cref="PolluxException">It could not begin.</exception>
+    public static async Task<string> RunAsync(KeeperConfig config, CancellationToken cancellation)
+    {
+        using var directory = VmDirectory.Take(config.RunDirectory);
+        if (!MemoryLocking.TryLockAll())
+        {
+            KeeperLog.Say("memory cannot be locked: a takeover may wait for a disk");
+        }
+        var machine = await Machine.PlanAsync(config, directory, Incarnation.New(), cancellation).ConfigureAwait(false);
+        var orphan = config.Start == KeeperStart.Adopt ? directory.FindOrphan() : null;
+        if (orphan is null)
+        {
+            await directory.ClearAsync().ConfigureAwait(false);
+        }
+        using var tls = PeerTls.Open(config.Tls);
+        var store = new EtcdStore(new EtcdOptions(config.EtcdEndpoints, config.Tls));
+        await using (store.ConfigureAwait(false))
+        {
+            await store.StartWarmingAsync(cancellation).ConfigureAwait(false);
+            var keeper = new KeeperProcess(machine, orphan, store, tls);
+            return await keeper.RunAsync(cancellation).ConfigureAwait(false);
+        }
+    }
+
+    private async Task<string> RunAsync(CancellationToken cancellation)
+    {
+        KeeperLog.Say($"{_me} keeps {_machine.Spec.Name} as {_machine.Config.Start} with QEMU {_machine.Qemu}");
+        var server = KeeperServer.Listen(_machine.Directory.ControlSocket, AnswerAsync);
+        await using (server.ConfigureAwait(false))
+        {
+            _loop.Start();
+            if (_machine.Config.Start == KeeperStart.Standby)
+            {
+                await BecomeStandbyAsync(cancellation).ConfigureAwait(false);
+            }
+            _loop.Post(new PairEvent.Started());
+            var why = await _left.Task.ConfigureAwait(false);
+            await AnswersSentAsync().ConfigureAwait(false);
+            return why;
+        }
+    }
+
+    void IPairEdge.Moved(PairState before, PairState after, PairEvent because)
+    {
+        KeeperLog.Say(before.Phase == after.Phase ? $"{after.Phase}: {after.Reason}" : $"{before.Phase} → {after.Phase} ({because.GetType().Name}) {after.Reason}");
+        _takeover.Moved(before, after, because);
+        if (_stopWanted && after.Phase is PairPhase.Alone or PairPhase.Protected)
+        {
+            _loop.Post(new PairEvent.StopRequested());
+        }
+    }
+
+    void IPairEdge.Do(PairEffect effect) => Do(effect);
+
+    private void Do(PairEffect effect)
+    {
+        switch (effect)
+        {
+            case PairEffect.ReadRole read:
+                _roles.Read(read.Again);
+                break;
+            case PairEffect.SwapRole swap:
+                _roles.Swap(swap.Swap, swap.Again);
+                break;
+            case PairEffect.WatchRole:
+                _roles.Watch(() => _loop.State.Phase == PairPhase.Frozen);
+                break;
+            case PairEffect.StartGuest start:
+                Beside(() => StartGuestAsync(start.Adopt), e => new PairEvent.QemuExited(e.Message));
+                break;
+            case PairEffect.StopGuest:
+                _guest?.Process.Kill();
+                break;
+            case PairEffect.OpenNetwork:
+                OpenNetwork();
+                break;
+            case PairEffect.Leave leave:
+                _ = LeaveAsync(leave.Why);
+                break;
+            default:
+                if (!DoForProtection(effect))
+                {
+                    DoForStandby(effect);
+                }
+                break;
+        }
+    }
+
+    private bool DoForProtection(PairEffect effect)
+    {
+        switch (effect)
+        {
+            case PairEffect.BeginCheckpointing begin:
+                BeginProtection(begin.Standby);
+                return true;
+            case PairEffect.EndCheckpointing end:
+                _sessionEnded = _session?.EndAsync(end.Why) ?? Task.CompletedTask;
+                _session = null;
+                return true;
+            case PairEffect.HoldEgress:
+                _guest!.Egress.Hold(FirstHeldEpoch);
+                _guest.Ingress.Open(FirstHeldEpoch);
+                _session!.Tell(FrameType.Sources, _guest.Sources.ToBytes());
+                return true;
+            case PairEffect.ResumeFromCut:
+                _session?.ResumeFromCut();
+                return true;
+            case PairEffect.CloseGate:
+                _session?.CloseGate();
+                return true;
+            case PairEffect.OpenGate:
+                _session?.OpenGate();
+                return true;
+            case PairEffect.CutFinal:
+                _session?.CutFinal();
+                return true;
+            case PairEffect.Release release:
+                _guest?.Egress.Release(release.UpTo);
+                return true;
+            case PairEffect.ReleaseAll:
+                _guest?.Egress.Pass();
+                return true;
+            case PairEffect.TellProtected:
+                _session?.Tell(FrameType.Protected, []);
+                return true;
+            case PairEffect.TellPrimaryDown down:
+                _session?.TellDown(down.Why);
+                return true;
+            case PairEffect.TellTakeNow take:
+                _session?.Tell(FrameType.TakeNow, take.Final.Value, "");
+                _ = SayWhenOverdueAsync();
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private void DoForStandby(PairEffect effect)
+    {
+        switch (effect)
+        {
+            case PairEffect.TellDismiss dismiss:
+                _session?.Tell(FrameType.Dismiss, 0, dismiss.Why);
+                _standby?.Service.Dismiss(dismiss.Why);
+                break;
+            case PairEffect.Acknowledge acknowledge:
+                _standby!.Service.Acknowledge(acknowledge.UpTo);
+                break;
+            case PairEffect.Rehearse:
+                Beside(RehearseAsync, e => new PairEvent.RehearsalFailed(e.Message));
+                break;
+            case PairEffect.Load load:
+                Beside(() => LoadAsync(load.Epoch), e => new PairEvent.LoadFailed(e.Message));
+                break;
+            default:
+                throw new InvalidOperationException($"no such effect: {effect}");
+        }
+    }
+
+    private async Task StartGuestAsync(bool adopt)
+    {
+        var orphan = Interlocked.Exchange(ref _orphan, null);
+        if (adopt && orphan is null)
+        {
+            throw new PolluxException("the QEMU to adopt has ended");
+        }
+        var process = orphan;
+        if (process is null)
+        {
+            (process, var ram) = _machine.Start(QemuSide.Primary);
+            ram.Dispose();
+        }
+        Guest guest;
+        try
+        {
+            guest = await AttachAsync(process).ConfigureAwait(false);
+        }
+        catch
+        {
+            process.Kill();
+            throw;
+        }
+        if (adopt)
+        {
+            await CheckpointChannel.EndColoAsync(guest.Qmp, _leaving.Token).ConfigureAwait(false);
+        }
+        guest.Egress.Pass();
+        guest.Listen();
+        KeeperLog.Say($"QEMU {process.Pid} runs the guest");
+    }
+
+    private async Task<Guest> AttachAsync(QemuProcess process)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(_leaving.Token);
+        // A QEMU that refuses its command line ends at once and never listens.
+        _ = process.Exited.ContinueWith(_ => Cancel(patience), TaskScheduler.Default);
+        Guest guest;
+        try
+        {
+            guest = await Guest.AttachAsync(
+                _machine.Spec, process, _machine.Version, _machine.Directory.Path, why => _loop.Post(new PairEvent.QemuExited(why)),
+                () => _session?.WakeLink(), patience.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (process.Exited.IsCompleted && e is OperationCanceledException or IOException or PolluxException)
+        {
+            throw new PolluxException(await process.Exited.ConfigureAwait(false), $"see {_machine.Directory.PathsOf("").Log}", e);
+        }
+        guest.Qmp.EventReceived += Hear;
+        guest.Egress.FrameWaits = () => _session?.FrameWaits();
+        guest.Egress.FrameLeaves = (nic, frame) => NoteSource(guest, nic, frame);
+        _guest = guest;
+        return guest;
+    }
+
+    private void NoteSource(Guest guest, int nic, ReadOnlySpan<byte> frame)
+    {
+        if (guest.Sources.Note(nic, frame))
+        {
+            _session?.Tell(FrameType.Sources, guest.Sources.ToBytes());
+        }
+    }
+
+    private void Hear(QmpEvent e)
+    {
+        switch (e.Name)
+        {
+            case "STOP":
+                _session?.Stats.Stopped(e.TimestampMicros);
+                break;
+            case "RESUME":
+                _session?.Stats.Resumed(e.TimestampMicros);
+                break;
+            case "SHUTDOWN":
+                KeeperLog.Say("the guest has shut down");
+                Stop();
+                break;
+        }
+    }
+
+    /// <summary>Stops the VM as soon as the pair is in a state in which it may.</summary>
+    private void Stop()
+    {
+        _stopWanted = true;
+        _loop.Post(new PairEvent.StopRequested());
+    }
+
+    private void BeginProtection(Member standby)
+    {
+        var target = Volatile.Read(ref _target)!;
+        var hello = new Hello(
+            ConnectionKind.Data, _machine.Spec.Name.Value, _me.Host.Value, _me.Incarnation.Value, standby.Incarnation.Value,
+            _machine.SpecDigest, _machine.Qemu, _machine.RamBytes, _tuning.HeartbeatMs, _tuning.DetectionMs);
+        var options = new ProtectionOptions(
+            standby, () => StandbyConnector.Connect(target, _tls, hello), () => _tuning.TriggerSettings, _tuning.Transmission,
+            _machine.Directory.PathsOf("").Channel, BufferCeiling(), _tuning.HeartbeatMs, _tuning.DetectionMs);
+        _session = new ProtectionSession(_guest!, options, _loop.Post);
+        _session.Begin();
+    }
+
+    private long BufferCeiling() => _machine.Spec.FaultTolerance.BufferMaxBytes ?? Math.Max(64L << 20, _machine.RamBytes / 4);
+
+    private async Task BecomeStandbyAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            await TellEndpointAsync(StandbyState.Preparing, 0, null).ConfigureAwait(false);
+            _standby = await StandbySide.PrepareAsync(_machine, _me, _tls, _loop.Post, AttachAsync, cancellation).ConfigureAwait(false);
+            await TellEndpointAsync(StandbyState.Ready, _standby.Service.Port, null).ConfigureAwait(false);
+        }
+        catch (PolluxException e)
+        {
+            KeeperLog.Say($"cannot stand by: {e.Message}");
+            _loop.Post(new PairEvent.LinkDown(e.Message));
+        }
+    }
+
+    private Task TellEndpointAsync(StandbyState state, int port, string? why)
+    {
+        var endpoint = new StandbyEndpoint(
+            _me.Host, _me.Incarnation, _machine.Config.Attempt, _machine.Config.ListenAddress, port, state, why);
+        return _store.PutAsync(
+            StoreKeys.Endpoint(_machine.Spec.Name, _me.Host),
+            System.Text.Json.JsonSerializer.Serialize(endpoint, StoreJson.Default.StandbyEndpoint), _machine.Config.LeaseId, CancellationToken.None);
+    }
+
+    private async Task RehearseAsync()
+    {
+        await _standby!.RehearseAsync().ConfigureAwait(false);
+        _loop.Post(new PairEvent.Rehearsed());
+    }
+
+    private async Task LoadAsync(Epoch epoch)
+    {
+        var standby = _standby!;
+        await standby.LoadAsync(epoch).ConfigureAwait(false);
+        standby.Guest.Listen();
+        standby.Guest.Replay(standby.Service.Ingress.TakeAfter(epoch));
+        _loop.Post(new PairEvent.Loaded());
+    }
+
+    private void OpenNetwork()
+    {
+        var guest = _guest!;
+        guest.Egress.Pass();
+        _ = Task.Run(() => guest.AnnounceAsync(_leaving.Token));
+        _ = Task.Run(async () =>
+        {
+            var standby = _standby!;
+            _standby = null;
+            await standby.DisposeAsync().ConfigureAwait(false);
+            await ForgetEndpointAsync().ConfigureAwait(false);
+        });
+    }
+
+    private async Task SayWhenOverdueAsync()
+    {
+        await Task.Delay(TakeoverPatience).ConfigureAwait(false);
+        _loop.Post(new PairEvent.TakeoverOverdue());
+    }
+
+    /// <summary>
+    /// Runs work beside the loop on a thread of its own: a takeover must not wait for a free thread. A failure becomes the event; a fault of the program ends it.
+    /// </summary>
+    private void Beside(Func<Task> work, Func<PolluxException, PairEvent> failed)
+    {
+        new Thread(() =>
+        {
+            try
+            {
+                work().GetAwaiter().GetResult();
+            }
+            catch (PolluxException e)
+            {
+                _loop.Post(failed(e));
+            }
+            catch (OperationCanceledException) when (_leaving.IsCancellationRequested)
+            {
+                // The keeper leaves: nobody waits for the outcome.
+            }
+        })
+        { IsBackground = true, Name = "beside" }.Start();
+    }
+
+    private async Task LeaveAsync(string why)
+    {
+        KeeperLog.Say($"leaves: {why}");
+        _guest?.Egress.Close();
+        // First of all: this guest is nobody any more.
+        _guest?.Process.Kill();
+        _orphan?.Kill();
+        var ended = _session?.EndAsync(why) ?? _sessionEnded;
+        await Task.WhenAny(ended, Task.Delay(TimeSpan.FromSeconds(1))).ConfigureAwait(false);
+        await _leaving.CancelAsync().ConfigureAwait(false);
+        _roles.Dispose();
+        if (_standby is not null)
+        {
+            await _standby.DisposeAsync().ConfigureAwait(false);
+        }
+        if (_guest is not null)
+        {
+            await _guest.DisposeAsync().ConfigureAwait(false);
+        }
+        await _machine.Directory.ClearAsync().ConfigureAwait(false);
+        if (_machine.Config.Start == KeeperStart.Standby)
+        {
+            await SayGoodbyeAsync(why).ConfigureAwait(false);
+        }
+        _left.TrySetResult(why);
+    }
+
+    /// <summary>A standby that failed says why; one that was sent away, or took over and stopped, leaves no trace.</summary>
+    private async Task SayGoodbyeAsync(string why)
+    {
+        if (_stopWanted || _takeover.Last is not null)
+        {
+            await ForgetEndpointAsync().ConfigureAwait(false);
+            return;
+        }
+        try
+        {
+            await TellEndpointAsync(StandbyState.Failed, 0, why).ConfigureAwait(false);
+        }
+        catch (PolluxException e)
+        {
+            KeeperLog.Say($"the endpoint cannot be written: {e.Message}");
+        }
+    }
+
+    private async Task ForgetEndpointAsync()
+    {
+        try
+        {
+            await _store.DeleteAsync(StoreKeys.Endpoint(_machine.Spec.Name, _me.Host), CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (PolluxException e)
+        {
+            KeeperLog.Say($"the endpoint stays in the store until this host's lease ends: {e.Message}");
+        }
+    }
+
+    private static void Cancel(CancellationTokenSource source)
+    {
+        try
+        {
+            source.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // Attached already.
+        }
+    }
+}

@@ -1,0 +1,66 @@
+using System.Security.Cryptography;
+using System.Text;
+using Pollux.Cluster.Keepers;
+using Pollux.Core;
+using Pollux.Linux.Memory;
+using Pollux.Qemu.Process;
+using Pollux.Qemu.Spec;
+
+namespace Pollux.Keeper;
+
+/// <summary>The machine that a spec describes, on this host's QEMU: how to start it, and what a partner must agree with.</summary>
+internal sealed record Machine(KeeperConfig Config, VmSpec Spec, QemuVersion Version, Accelerator Accelerator, VmDirectory Directory, Incarnation Incarnation)
+{
+    public long RamBytes => QemuCommandLine.RamBytes(Spec, Version, Accelerator);
+
+    public string RamFile => Path.Combine(Config.RamDirectory, $"pollux-{Spec.Name}-{Incarnation}.ram");
+
+    /// <summary>Two sides with different specs are no pair.</summary>
+    public string SpecDigest => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Config.SpecYaml)));
+
+    /// <summary>State moves only between equals.</summary>
+    public string Qemu => $"{Version} ({(Accelerator == Accelerator.Kvm ? "kvm" : "tcg")})";
+
+    /// <exception cref="PolluxException">The spec or the configuration is wrong, or QEMU is not there.</exception>
+    public static async Task<Machine> PlanAsync(KeeperConfig config, VmDirectory directory, Incarnation incarnation, CancellationToken cancellation)
+    {
+        var spec = VmSpecReader.Read(config.SpecYaml, $"the spec of {config.Vm}");
+        var accelerator = config.Accelerator switch
+        {
+            "kvm" => Accelerator.Kvm,
+            "tcg" => Accelerator.Tcg,
+            var other => throw new PolluxException($"keeper.json names the accelerator '{other}'", "the agent resolves it to kvm or tcg"),
+        };
+        var version = await QemuVersion.OfAsync(config.QemuBinary, cancellation).ConfigureAwait(false);
+        return new Machine(config, spec, version, accelerator, directory, incarnation);
+    }
+
+    /// <summary>
+    /// Creates the RAM file, all of it present, and starts QEMU on it. The map stays the caller's; the record for a successor is
+    /// written.
+    /// </summary>
+    public (QemuProcess Process, MemoryMap Ram) Start(QemuSide side)
+    {
+        var ram = MemoryMap.CreateFile(RamFile, RamBytes);
+        try
+        {
+            var process = Launch(side, Directory.PathsOf(RamFile));
+            Directory.WriteRecord(new QemuRecord(process.Pid, RamFile));
+            return (process, ram);
+        }
+        catch
+        {
+            ram.Dispose();
+            File.Delete(RamFile);
+            throw;
+        }
+    }
+
+    /// <summary>A QEMU beside the standby's, which sees the same RAM through a private map.</summary>
+    public QemuProcess StartRehearsal(QemuPaths paths) => Launch(QemuSide.Rehearsal, paths);
+
+    private QemuProcess Launch(QemuSide side, QemuPaths paths) => QemuProcess.Start(new QemuLaunch(
+        Config.QemuBinary, QemuCommandLine.Build(Spec, side, paths, Version, Accelerator), Config.Cgroup, Preload, paths.Log));
+
+    private string? Preload => Accelerator == Accelerator.Tcg && Version.NeedsTcgShim ? Config.TcgShim : null;
+}

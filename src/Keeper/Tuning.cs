@@ -1,0 +1,55 @@
+using Pollux.Cluster.Keepers;
+using Pollux.Core;
+using Pollux.Qemu.Spec;
+using Pollux.Replication.Checkpointing;
+
+namespace Pollux.Keeper;
+
+/// <summary>The settings of protection as they are now: the spec's, changed by the user while the VM runs. Immutable.</summary>
+internal sealed record Tuning(Trigger Trigger, Transmission Transmission, int IntervalMs, int FloorMs, int DetectionMs, int DirtyPagesEarly, int HeartbeatMs)
+{
+    public TriggerSettings TriggerSettings => new(Trigger, FloorMs, IntervalMs, DirtyPagesEarly);
+
+    public static Tuning Of(FaultToleranceSpec spec) => new(
+        TriggerOf(spec.Trigger), TransmissionOf(spec.Transmission), spec.IntervalMs, spec.FloorMs, spec.DetectionMs, spec.DirtyPagesEarly, spec.HeartbeatMs);
+
+    /// <exception cref="PolluxException">A value is no setting or out of its range.</exception>
+    public Tuning With(ProtectionSettings change) => this with
+    {
+        Trigger = change.Trigger is { } trigger ? TriggerOf(trigger) : Trigger,
+        Transmission = change.Transmission is { } transmission ? TransmissionOf(transmission) : Transmission,
+        IntervalMs = Within("interval", change.IntervalMs ?? IntervalMs, 1, 10_000),
+        FloorMs = Within("floor", change.FloorMs ?? FloorMs, 0, 1_000),
+        DetectionMs = Within("detection", change.DetectionMs ?? DetectionMs, 50, 60_000),
+    };
+
+    public ProtectionSettings ToSettings() => new(NameOf(Trigger), NameOf(Transmission), IntervalMs, FloorMs, DetectionMs);
+
+    private static Trigger TriggerOf(string name) => name switch
+    {
+        "periodic" => Trigger.Periodic,
+        "on-output" => Trigger.OnOutput,
+        "adaptive" => Trigger.Adaptive,
+        _ => throw new PolluxException($"'{name}' is no trigger", "choose periodic, on-output or adaptive"),
+    };
+
+    private static Transmission TransmissionOf(string name) => name switch
+    {
+        "postponed" => Transmission.Postponed,
+        "synchronous" => Transmission.Synchronous,
+        _ => throw new PolluxException($"'{name}' is no transmission", "choose postponed or synchronous"),
+    };
+
+    private static string NameOf(Trigger trigger) => trigger switch
+    {
+        Trigger.Periodic => "periodic",
+        Trigger.OnOutput => "on-output",
+        _ => "adaptive",
+    };
+
+    private static string NameOf(Transmission transmission) => transmission == Transmission.Synchronous ? "synchronous" : "postponed";
+
+    private static int Within(string what, int value, int least, int most) => value >= least && value <= most
+        ? value
+        : throw new PolluxException($"{what} is {value} ms", $"choose {least} to {most} ms");
+}

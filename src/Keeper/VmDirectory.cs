@@ -1,0 +1,121 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Pollux.Core;
+using Pollux.Linux.Io;
+using Pollux.Qemu.Process;
+
+namespace Pollux.Keeper;
+
+/// <summary>What a keeper leaves behind for its successor: the QEMU that it started. Written before QEMU runs its first instruction of the guest.</summary>
+internal sealed record QemuRecord(int Pid, string RamFile);
+
+/// <summary>A VM's run directory. Who holds its lock is the VM's keeper on this host; nobody else touches what is in it.</summary>
+internal sealed class VmDirectory : IDisposable
+{
+    private const string Record = "qemu.json";
+    private readonly FileLock _lock;
+
+    private VmDirectory(string path, FileLock taken) => (Path, _lock) = (path, taken);
+
+    public string Path { get; }
+    public string ControlSocket => System.IO.Path.Combine(Path, "keeper.sock");
+
+    /// <exception cref="PolluxException">Another keeper holds it.</exception>
+    public static VmDirectory Take(string path)
+    {
+        Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        var taken = FileLock.TryTake(System.IO.Path.Combine(path, "lock"))
+            ?? throw new PolluxException($"another keeper holds {path}", "one keeper per VM and host: ask it with 'pollux vm show'");
+        return new VmDirectory(path, taken);
+    }
+
+    public QemuPaths PathsOf(string ramFile) => new(Path, ramFile);
+
+    /// <summary>The rehearsal's QEMU has its sockets apart.</summary>
+    public QemuPaths RehearsalPathsOf(string ramFile)
+    {
+        var directory = System.IO.Path.Combine(Path, "rehearsal");
+        Directory.CreateDirectory(directory);
+        return new QemuPaths(directory, ramFile);
+    }
+
+    public void WriteRecord(QemuRecord record)
+    {
+        var path = System.IO.Path.Combine(Path, Record);
+        File.WriteAllBytes(path + ".new", JsonSerializer.SerializeToUtf8Bytes(record, QemuRecordJson.Default.QemuRecord));
+        File.Move(path + ".new", path, overwrite: true);
+    }
+
+    public QemuRecord? ReadRecord()
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(File.ReadAllBytes(System.IO.Path.Combine(Path, Record)), QemuRecordJson.Default.QemuRecord);
+        }
+        catch (FileNotFoundException)
+        {
+            return null;
+        }
+        catch (JsonException e)
+        {
+            throw new PolluxException($"{System.IO.Path.Combine(Path, Record)} is damaged: {e.Message}", "kill this VM's QEMU by hand and remove the file", e);
+        }
+    }
+
+    /// <summary>The QEMU that a dead keeper left, if it is still the process of that record and not another with its number.</summary>
+    public QemuProcess? FindOrphan()
+    {
+        if (ReadRecord() is not { } record || QemuProcess.TryAdopt(record.Pid, PathsOf(record.RamFile).Log) is not { } process)
+        {
+            return null;
+        }
+        // Opened first, looked at then: the number cannot change hands in between.
+        if (CommandLineOf(record.Pid).Contains(record.RamFile, StringComparison.Ordinal))
+        {
+            return process;
+        }
+        process.Dispose();
+        return null;
+    }
+
+    /// <summary>Kills what a dead keeper left and removes its files.</summary>
+    public async Task ClearAsync()
+    {
+        if (FindOrphan() is { } orphan)
+        {
+            await orphan.KillAsync(TimeSpan.FromSeconds(10)).ConfigureAwait(false);
+            orphan.Dispose();
+        }
+        if (ReadRecord() is { } record)
+        {
+            File.Delete(record.RamFile);
+            File.Delete(System.IO.Path.Combine(Path, Record));
+        }
+        foreach (var socket in Directory.EnumerateFiles(Path, "*.sock").Where(s => s != ControlSocket))
+        {
+            File.Delete(socket);
+        }
+        if (Directory.Exists(System.IO.Path.Combine(Path, "rehearsal")))
+        {
+            Directory.Delete(System.IO.Path.Combine(Path, "rehearsal"), recursive: true);
+        }
+    }
+
+    public void Dispose() => _lock.Dispose();
+
+    private static string CommandLineOf(int pid)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{pid}/cmdline");
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(QemuRecord))]
+internal sealed partial class QemuRecordJson : JsonSerializerContext;
