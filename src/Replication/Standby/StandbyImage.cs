@@ -33,6 +33,9 @@ public sealed unsafe class StandbyImage(MemoryMap ram, string ramBlockName) : ID
     /// <summary>The first copy is whole.</summary>
     public void FinishFirst(byte[] deviceState)
     {
+        // The scanner knows the end of the RAM sections by the byte that begins the device state, and leaves that byte unread.
+        var sink = new ApplySink(this);
+        _scanner.Scan(deviceState.AsSpan(0, Math.Min(1, deviceState.Length)), ref sink);
         if (!_scanner.AtDeviceState)
         {
             throw new WireFormatException("the first copy ended inside its RAM stream");
