@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net.Sockets;
 using Pollux.Core;
 using Pollux.Qemu.Checkpointing;
+using Pollux.Qemu.Qmp;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Link;
 using Pollux.Replication.Pair;
@@ -164,7 +165,32 @@ internal sealed class ProtectionSession
         }
         catch (Exception e) when (IsEndOfSession(e))
         {
-            Report(new PairEvent.CheckpointingEnded(Describe(e)));
+            if (GuestLives())
+            {
+                Report(new PairEvent.CheckpointingEnded(Describe(e)));
+            }
+        }
+    }
+
+    /// <summary>
+    /// A dead QEMU closes the channel too, a moment before its death is known. Going solo with a dead guest would throw away the standby
+    /// that can go on, so the death must be ruled out first: QEMU answers, or it is left to whoever watches the process.
+    /// </summary>
+    private bool GuestLives()
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+        try
+        {
+            _guest.Qmp.ExecuteAsync("query-status", null, patience.Token).GetAwaiter().GetResult();
+            return true;
+        }
+        catch (QmpClosedException)
+        {
+            return false;
+        }
+        catch (OperationCanceledException)
+        {
+            return !_guest.HasExited; // silent but there
         }
     }
 
