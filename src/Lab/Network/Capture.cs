@@ -7,10 +7,13 @@ namespace Pollux.Lab.Network;
 
 /// <summary>
 /// Records what passes a bridge of the lab's switch (<c>lan</c> or <c>mgmt</c>), or one port of it (<c>h1-lan</c>, …), into a pcap file.
-/// The tcpdump belongs to the lab: <c>lab down</c> ends it too.
+/// A port's capture holds only what comes out of that port's cable: what the host behind it sends. The tcpdump belongs to the lab: <c>lab down</c> ends it too.
 /// </summary>
 public sealed class Capture : IAsyncDisposable
 {
+    /// <summary>A whole frame of a LAN; larger ones, unsegmented between virtual ports, are cut.</summary>
+    private const int SnapBytes = 2048;
+
     private const int BufferKib = 16384;
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
     private readonly Process _tcpdump;
@@ -28,7 +31,8 @@ public sealed class Capture : IAsyncDisposable
             "-c", "echo $$ > \"$1/cgroup.procs\" && shift && exec \"$@\"", "sh", lab.ToolsCgroup.Path,
             "ip", "netns", "exec", lab.SwitchNamespace,
             // Written frame by frame, as root's own user, so that what was seen is in the file even when the capture is killed.
-            "tcpdump", "-i", network, "-w", file, "-U", "-n", "-s", "256", "-B", $"{BufferKib}", "--immediate-mode", "-Z", "root",
+            "tcpdump", "-i", network, "-w", file, "-U", "-n", "-s", $"{SnapBytes}", "-B", $"{BufferKib}", "--immediate-mode", "-Z", "root",
+            .. IsBridge(network) ? Array.Empty<string>() : ["-Q", "in"],
         ];
         var tcpdump = Tool.Start(new ProcessStartInfo("/bin/sh", command) { RedirectStandardError = true });
         var capture = new Capture(tcpdump, file);
@@ -47,6 +51,8 @@ public sealed class Capture : IAsyncDisposable
             throw;
         }
     }
+
+    private static bool IsBridge(string network) => network is LabNetwork.Lan or LabNetwork.Mgmt;
 
     /// <summary>Ends the capture; the file is whole then.</summary>
     public async Task StopAsync()

@@ -5,7 +5,40 @@ using Pollux.Core;
 namespace Pollux.Lab.Network;
 
 /// <summary>A TCP segment as it passed the switch. Times are Unix milliseconds with fraction.</summary>
-public sealed record TcpSegment(double UnixMs, IPAddress From, int FromPort, IPAddress To, int ToPort, TcpFlags Flags, uint Sequence, uint Acknowledged, int PayloadBytes);
+/// <param name="PayloadBytes">As the IP header says; the capture may hold less of them in <paramref name="Payload"/>.</param>
+public sealed record TcpSegment(
+    double UnixMs, IPAddress From, int FromPort, IPAddress To, int ToPort,
+    TcpFlags Flags, uint Sequence, uint Acknowledged, int PayloadBytes, ReadOnlyMemory<byte> Payload)
+{
+    /// <summary>Reads a frame; null: it is not TCP over IPv4 over Ethernet.</summary>
+    public static TcpSegment? TryParse(double unixMs, ReadOnlyMemory<byte> frame)
+    {
+        const int ethernetBytes = 14;
+        const ushort etherTypeIpv4 = 0x0800;
+        const byte protocolTcp = 6;
+        const int minimalIp = 20;
+        const int minimalTcp = 20;
+        if (frame.Length < ethernetBytes + minimalIp || BinaryPrimitives.ReadUInt16BigEndian(frame.Span[12..]) != etherTypeIpv4)
+        {
+            return null;
+        }
+        var ip = frame.Span[ethernetBytes..];
+        var ipHeader = (ip[0] & 0xf) * 4;
+        if (ip[9] != protocolTcp || ip.Length < ipHeader + minimalTcp)
+        {
+            return null;
+        }
+        var tcp = ip[ipHeader..];
+        var headers = ipHeader + (tcp[12] >> 4) * 4;
+        var payloadBytes = Math.Max(0, BinaryPrimitives.ReadUInt16BigEndian(ip[2..]) - headers);
+        var captured = Math.Clamp(ip.Length - headers, 0, payloadBytes);
+        return new TcpSegment(unixMs,
+            new IPAddress(ip.Slice(12, 4)), BinaryPrimitives.ReadUInt16BigEndian(tcp),
+            new IPAddress(ip.Slice(16, 4)), BinaryPrimitives.ReadUInt16BigEndian(tcp[2..]),
+            (TcpFlags)(tcp[13] & 0x1f), BinaryPrimitives.ReadUInt32BigEndian(tcp[4..]), BinaryPrimitives.ReadUInt32BigEndian(tcp[8..]),
+            payloadBytes, captured == 0 ? default : frame.Slice(ethernetBytes + headers, captured));
+    }
+}
 
 /// <summary>Control bits of TCP (RFC 9293, section 3.1).</summary>
 [Flags]
@@ -25,9 +58,6 @@ public static class PcapFile
     private const uint Magic = 0xa1b2c3d4;
     private const int FileHeaderBytes = 24;
     private const int RecordHeaderBytes = 16;
-    private const int EthernetBytes = 14;
-    private const ushort EtherTypeIpv4 = 0x0800;
-    private const byte ProtocolTcp = 6;
 
     /// <summary>Frames with their times; a record that the end of the file cuts off is left out.</summary>
     /// <exception cref="PolluxException">Not such a file.</exception>
@@ -55,27 +85,5 @@ public static class PcapFile
 
     /// <summary>The TCP segments over IPv4, in the order in which they passed.</summary>
     public static IEnumerable<TcpSegment> ReadTcp(string path) =>
-        ReadFrames(path).Select(f => ParseTcp(f.UnixMs, f.Frame.Span)).OfType<TcpSegment>();
-
-    private static TcpSegment? ParseTcp(double unixMs, ReadOnlySpan<byte> frame)
-    {
-        const int minimalIp = 20;
-        const int minimalTcp = 20;
-        if (frame.Length < EthernetBytes + minimalIp || BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) != EtherTypeIpv4)
-        {
-            return null;
-        }
-        var ip = frame[EthernetBytes..];
-        var ipHeader = (ip[0] & 0xf) * 4;
-        if (ip[9] != ProtocolTcp || ip.Length < ipHeader + minimalTcp)
-        {
-            return null;
-        }
-        var tcp = ip[ipHeader..];
-        var payload = BinaryPrimitives.ReadUInt16BigEndian(ip[2..]) - ipHeader - (tcp[12] >> 4) * 4;
-        return new TcpSegment(unixMs,
-            new IPAddress(ip.Slice(12, 4)), BinaryPrimitives.ReadUInt16BigEndian(tcp),
-            new IPAddress(ip.Slice(16, 4)), BinaryPrimitives.ReadUInt16BigEndian(tcp[2..]),
-            (TcpFlags)(tcp[13] & 0x1f), BinaryPrimitives.ReadUInt32BigEndian(tcp[4..]), BinaryPrimitives.ReadUInt32BigEndian(tcp[8..]), payload);
-    }
+        ReadFrames(path).Select(f => TcpSegment.TryParse(f.UnixMs, f.Frame)).OfType<TcpSegment>();
 }

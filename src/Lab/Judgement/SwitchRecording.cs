@@ -1,0 +1,54 @@
+using Pollux.Lab.Network;
+
+namespace Pollux.Lab.Judgement;
+
+/// <summary>Captures of what every data host and the client send into the <c>lan</c>, for <see cref="SwitchJudge"/>.</summary>
+public sealed class SwitchRecording : IAsyncDisposable
+{
+    public const string Client = "client";
+    private readonly string _directory;
+    private readonly List<(string Host, Capture Capture)> _captures = [];
+
+    private SwitchRecording(string directory) => _directory = directory;
+
+    /// <summary>Returns when all captures listen. A host's port exists while it is on; a host that was off is not recorded.</summary>
+    public static async Task<SwitchRecording> StartAsync(LabCluster lab, CancellationToken cancellation = default)
+    {
+        var recording = new SwitchRecording(Directory.CreateTempSubdirectory("pollux-capture").FullName);
+        try
+        {
+            var ports = lab.Hosts.Where(h => h.Power != Hosts.HostPower.Off).Select(h => h.Name.Value).Append(Client);
+            var started = await Task.WhenAll(ports.Select(p => recording.CaptureAsync(lab, p, cancellation))).ConfigureAwait(false);
+            recording._captures.AddRange(started);
+            return recording;
+        }
+        catch
+        {
+            await recording.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Ends the captures and gives all frames.</summary>
+    public async Task<IReadOnlyList<SwitchFrame>> StopAsync()
+    {
+        await Task.WhenAll(_captures.Select(c => c.Capture.StopAsync())).ConfigureAwait(false);
+        return FramesSoFar();
+    }
+
+    /// <summary>What has been recorded, in the order of time. Frames of the last moment may be missing until <see cref="StopAsync"/>.</summary>
+    public IReadOnlyList<SwitchFrame> FramesSoFar() =>
+        [.. _captures.SelectMany(c => PcapFile.ReadFrames(c.Capture.File).Select(f => new SwitchFrame(f.UnixMs, c.Host, f.Frame))).OrderBy(f => f.UnixMs)];
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var (_, capture) in _captures)
+        {
+            await capture.DisposeAsync().ConfigureAwait(false);
+        }
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private async Task<(string Host, Capture Capture)> CaptureAsync(LabCluster lab, string port, CancellationToken cancellation) =>
+        (port, await lab.StartCaptureAsync($"{port}-{LabNetwork.Lan}", Path.Combine(_directory, port + ".pcap"), cancellation).ConfigureAwait(false));
+}
