@@ -54,7 +54,7 @@ internal static class LabCommand
         command.WithExamples("pollux lab up", "pollux lab up --hosts 3 --name second").Does(async invocation =>
         {
             var name = LabName.Choose(invocation.Get(Name));
-            var progress = new Lines(invocation);
+            var progress = new ProgressLines(invocation);
             var lab = await LabCluster.UpAsync(name, invocation.Get(hosts), !invocation.Get(noAgents), progress, invocation.Cancellation);
             await ShowAsync(lab, invocation);
         });
@@ -158,12 +158,6 @@ internal static class LabCommand
         });
 
     private static string Said(bool? answers) => answers switch { true => "answers", false => "silent", null => "-" };
-
-    /// <summary>Progress as plain lines: a person reads it, a log keeps it.</summary>
-    private sealed class Lines(Invocation invocation) : IProgress<string>
-    {
-        public void Report(string value) => invocation.Progress(value);
-    }
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]

@@ -16,6 +16,9 @@ internal static class PolluxCommand
     internal const int Usage = 2;
     internal const int Interrupted = 130;
 
+    /// <summary>After INT or TERM a command may take so long to clean up, then the process ends.</summary>
+    private static readonly TimeSpan CleaningUp = TimeSpan.FromSeconds(30);
+
     internal static RootCommand Create()
     {
         var root = new RootCommand("Pollux keeps virtual machines running when the machines under them fail.")
@@ -23,6 +26,7 @@ internal static class PolluxCommand
             GlobalOptions.Output,
             GlobalOptions.Timeout,
             GlobalOptions.Socket,
+            DemoCommand.Create(),
             LabCommand.Create(),
             VersionCommand.Create(),
             CompletionCommand.Create(),
@@ -48,6 +52,7 @@ internal static class PolluxCommand
             return Usage;
         }
 
-        return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
+        return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = CleaningUp })
+            .ConfigureAwait(false);
     }
 }

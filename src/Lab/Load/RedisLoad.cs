@@ -66,6 +66,26 @@ public sealed class RedisLoad : IAsyncDisposable
         return load;
     }
 
+    /// <summary>Begins as soon as the server serves, which a guest that boots does not at once.</summary>
+    /// <exception cref="PolluxException">It did not within the deadline.</exception>
+    public static async Task<RedisLoad> StartWhenServingAsync(
+        Func<Socket> openSocket, IPEndPoint server, ulong seed, TimeSpan deadline, CancellationToken cancellation = default)
+    {
+        var begin = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return await Task.Factory.StartNew(() => Start(openSocket, server, seed, TimeSpan.FromSeconds(1)),
+                    cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+            }
+            catch (PolluxException) when (Stopwatch.GetElapsedTime(begin) < deadline)
+            {
+                await Task.Delay(Pace, cancellation).ConfigureAwait(false);
+            }
+        }
+    }
+
     /// <summary>Waits for a reply that came after a moment on the clock of <see cref="Stopwatch"/>; false: none within the patience.</summary>
     public async Task<bool> IsAnsweredAfterAsync(long ticks, TimeSpan patience, CancellationToken cancellation = default)
     {
