@@ -2,17 +2,17 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Pollux.Core;
 using Pollux.Linux.Io;
-using Pollux.Qemu.Process;
 
-namespace Pollux.Keeper;
+namespace Pollux.Qemu.Process;
 
 /// <summary>What a keeper leaves behind for its successor: the QEMU that it started. Written before QEMU runs its first instruction of the guest.</summary>
-internal sealed record QemuRecord(int Pid, string RamFile);
+public sealed record QemuRecord(int Pid, string RamFile);
 
 /// <summary>A VM's run directory. Who holds its lock is the VM's keeper on this host; nobody else touches what is in it.</summary>
-internal sealed class VmDirectory : IDisposable
+public sealed class VmDirectory : IDisposable
 {
     private const string Record = "qemu.json";
+    private static readonly TimeSpan LockPatience = TimeSpan.FromSeconds(2);
     private readonly FileLock _lock;
 
     private VmDirectory(string path, FileLock taken) => (Path, _lock) = (path, taken);
@@ -20,14 +20,27 @@ internal sealed class VmDirectory : IDisposable
     public string Path { get; }
     public string ControlSocket => System.IO.Path.Combine(Path, "keeper.sock");
 
+    /// <summary>Takes the directory, and creates it. Waits a little: an agent that looks whether a keeper lives holds the lock for a moment.</summary>
     /// <exception cref="PolluxException">Another keeper holds it.</exception>
     public static VmDirectory Take(string path)
     {
         Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        var taken = FileLock.TryTake(System.IO.Path.Combine(path, "lock"))
-            ?? throw new PolluxException($"another keeper holds {path}", "one keeper per VM and host: ask it with 'pollux vm show'");
-        return new VmDirectory(path, taken);
+        for (var deadline = DateTime.UtcNow + LockPatience; ; Thread.Sleep(20))
+        {
+            if (FileLock.TryTake(System.IO.Path.Combine(path, "lock")) is { } taken)
+            {
+                return new VmDirectory(path, taken);
+            }
+            if (DateTime.UtcNow > deadline)
+            {
+                throw new PolluxException($"another keeper holds {path}", "one keeper per VM and host: ask it with 'pollux vm show'");
+            }
+        }
     }
+
+    /// <summary>Takes it if it exists and no keeper holds it; null else.</summary>
+    public static VmDirectory? TryTake(string path) =>
+        Directory.Exists(path) && FileLock.TryTake(System.IO.Path.Combine(path, "lock")) is { } taken ? new VmDirectory(path, taken) : null;
 
     public QemuPaths PathsOf(string ramFile) => new(Path, ramFile);
 

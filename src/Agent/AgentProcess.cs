@@ -1,0 +1,70 @@
+using System.Net;
+using Pollux.Agent.Api;
+using Pollux.Agent.Configuration;
+using Pollux.Agent.Keepers;
+using Pollux.Agent.Reconciling;
+using Pollux.Cluster.Security;
+using Pollux.Cluster.Store;
+using Pollux.Core;
+using Pollux.Linux.Io;
+using Pollux.Qemu.Process;
+
+namespace Pollux.Agent;
+
+/// <summary>Puts the agent's parts together.</summary>
+internal static class AgentProcess
+{
+    /// <summary>Until the process is told to end (SIGTERM, SIGINT). VMs live on.</summary>
+    /// <exception cref="PolluxException">It cannot begin.</exception>
+    public static async Task RunAsync(AgentConfig config, ILogger log)
+    {
+        Directory.CreateDirectory(config.VmsDirectory);
+        using var only = FileLock.TryTake(Path.Combine(config.RunDirectory, "polluxd.lock"))
+            ?? throw new PolluxException($"another agent runs on {config.RunDirectory}", "one agent per host");
+        using var tls = PeerTls.Open(config.Tls);
+        if (tls.Self != config.Host)
+        {
+            throw new PolluxException($"the certificate {config.Tls.CertificateFile} is {tls.Self}'s, but this host is {config.Host}", "correct 'host' in agent.yaml, or issue another certificate");
+        }
+        var version = await QemuVersion.OfAsync(config.Qemu, CancellationToken.None).ConfigureAwait(false);
+        // KVM is used where a spec asks for it; to find by itself whether it works is not done yet.
+        const string accelerator = "tcg";
+        var store = new EtcdStore(new EtcdOptions(config.Etcd, config.Tls));
+        await using (store.ConfigureAwait(false))
+        {
+            await store.StartWarmingAsync(CancellationToken.None).ConfigureAwait(false);
+            var lease = new HostLease(config, store, version.ToString(), accelerator, log);
+            var vms = new LocalVms(config);
+            var loop = new ReconcileLoop(config, store, lease, vms, accelerator, log);
+            using var peers = new Peers(store, tls);
+            File.Delete(config.Socket);
+            var api = ApiServer.Build(config, tls, new VmService(config, store, vms, peers, loop), lease);
+            await using (api.ConfigureAwait(false))
+            {
+                using var ending = new CancellationTokenSource();
+                Task[] work = [lease.RunAsync(ending.Token), loop.RunAsync(ending.Token), new LeaderPlacement(config, store, log).RunAsync(ending.Token)];
+                await StartAsync(api, config).ConfigureAwait(false);
+                log.Say($"{config.Host} serves {config.Socket} and {config.Address}:{config.ApiPort}");
+                var ended = await Task.WhenAny([.. work, api.WaitForShutdownAsync()]).ConfigureAwait(false);
+                await ending.CancelAsync().ConfigureAwait(false);
+                if (ended.IsFaulted)
+                {
+                    await ended.ConfigureAwait(false);
+                }
+            }
+        }
+    }
+
+    private static async Task StartAsync(WebApplication api, AgentConfig config)
+    {
+        try
+        {
+            await api.StartAsync().ConfigureAwait(false);
+            File.SetUnixFileMode(config.Socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        }
+        catch (IOException e)
+        {
+            throw new PolluxException($"the API cannot listen: {e.Message}", "is another agent running?", e);
+        }
+    }
+}

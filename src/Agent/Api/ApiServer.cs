@@ -1,0 +1,91 @@
+using System.Net;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Pollux.Agent.Configuration;
+using Pollux.Cluster.Api;
+using Pollux.Cluster.Keepers;
+using Pollux.Cluster.Security;
+using Pollux.Cluster.Store;
+using Pollux.Core;
+
+namespace Pollux.Agent.Api;
+
+/// <summary>The agent's API: on a socket for root, and over mutual TLS for the other hosts of the cluster.</summary>
+internal static class ApiServer
+{
+    private const long LargestBody = 1 << 20;
+
+    public static WebApplication Build(AgentConfig config, PeerTls tls, VmService vms, HostLease lease)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.ConfigureHttpJsonOptions(o => o.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiJson.Default));
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.Limits.MaxRequestBodySize = LargestBody;
+            kestrel.AddServerHeader = false;
+            kestrel.ListenUnixSocket(config.Socket);
+            kestrel.Listen(IPAddress.Parse(config.Address), config.ApiPort, listen => listen.UseHttps(
+                new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(tls.ForServer()) }));
+        });
+        builder.WebHost.UseKestrelHttpsConfiguration();
+        var app = builder.Build();
+        app.Use(ExplainAsync);
+        Map(app, vms, lease);
+        return app;
+    }
+
+    private static void Map(WebApplication app, VmService vms, HostLease lease)
+    {
+        app.MapGet("/v1/health", () => lease.IsAlive ? Results.Ok() : Results.StatusCode(StatusCodes.Status503ServiceUnavailable));
+        app.MapGet("/v1/hosts", (CancellationToken c) => vms.HostsAsync(c));
+        app.MapGet("/v1/vms", (CancellationToken c) => vms.VmsAsync(c));
+        app.MapPost("/v1/vms", (DefineRequest request, CancellationToken c) => vms.DefineAsync(request, c));
+        app.MapGet("/v1/vms/{name}", (string name, CancellationToken c) => vms.VmAsync(VmName.Create(name), c));
+        app.MapDelete("/v1/vms/{name}", (string name, CancellationToken c) => vms.DeleteAsync(VmName.Create(name), c));
+        app.MapPost("/v1/vms/{name}/start", (string name, CancellationToken c) => vms.StartAsync(VmName.Create(name), c));
+        app.MapPost("/v1/vms/{name}/stop", (string name, StopRequest? request, CancellationToken c) => vms.StopAsync(VmName.Create(name), request?.Force ?? false, c));
+        app.MapPost("/v1/vms/{name}/protect", (string name, ProtectRequest? request, CancellationToken c) => vms.ProtectAsync(VmName.Create(name), request?.On, c));
+        app.MapPost("/v1/vms/{name}/unprotect", (string name, CancellationToken c) => vms.UnprotectAsync(VmName.Create(name), c));
+        app.MapPost("/v1/vms/{name}/takeover", (string name, CancellationToken c) => vms.TakeOverAsync(VmName.Create(name), c));
+        app.MapPost("/v1/vms/{name}/set", (string name, ProtectionSettings request, CancellationToken c) => vms.SetAsync(VmName.Create(name), request, c));
+        app.MapPost("/v1/vms/{name}/keeper", (string name, KeeperRequest request, CancellationToken c) => vms.LocalKeeperAsync(VmName.Create(name), request, c));
+    }
+
+    /// <summary>Failures as one sentence with its next step.</summary>
+    private static async Task ExplainAsync(HttpContext context, RequestDelegate next)
+    {
+        var (status, problem, nextStep) = (0, "", (string?)null);
+        try
+        {
+            await next(context).ConfigureAwait(false);
+            if (context.Response is { HasStarted: false, StatusCode: StatusCodes.Status404NotFound, ContentLength: null })
+            {
+                (status, problem) = (404, $"there is nothing at {context.Request.Method} {context.Request.Path}");
+            }
+        }
+        catch (UnknownVmException e)
+        {
+            (status, problem, nextStep) = (StatusCodes.Status404NotFound, e.Problem, e.NextStep);
+        }
+        catch (StoreUnavailableException e)
+        {
+            (status, problem, nextStep) = (StatusCodes.Status503ServiceUnavailable, e.Problem, e.NextStep);
+        }
+        catch (PolluxException e)
+        {
+            (status, problem, nextStep) = (StatusCodes.Status409Conflict, e.Problem, e.NextStep);
+        }
+        catch (BadHttpRequestException e)
+        {
+            (status, problem) = (e.StatusCode, $"the request cannot be read: {e.InnerException?.Message ?? e.Message}");
+        }
+        if (status != 0 && !context.Response.HasStarted)
+        {
+            context.Response.StatusCode = status;
+            await context.Response.WriteAsJsonAsync(
+                new ApiError(new ApiErrorDetail(problem, nextStep)), ApiJson.Default.ApiError, cancellationToken: context.RequestAborted).ConfigureAwait(false);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+using System.Text.Json;
+using Pollux.Agent.Configuration;
+using Pollux.Agent.Keepers;
+using Pollux.Agent.Reconciling;
+using Pollux.Cluster.Api;
+using Pollux.Cluster.Keepers;
+using Pollux.Cluster.Store;
+using Pollux.Core;
+using Pollux.Qemu.Spec;
+using Pollux.Replication.Pair;
+
+namespace Pollux.Agent.Api;
+
+/// <summary>What users may ask of any agent. A wish is written to the store; the agents concerned make it so.</summary>
+internal sealed class VmService(AgentConfig config, EtcdStore store, LocalVms vms, Peers peers, ReconcileLoop loop)
+{
+    private const int SwapAttempts = 8;
+    private static readonly TimeSpan AskWithin = TimeSpan.FromSeconds(45);
+    private static readonly TimeSpan StatusWithin = TimeSpan.FromSeconds(2);
+
+    public async Task<IReadOnlyList<HostRecord>> HostsAsync(CancellationToken cancellation) =>
+        [.. StoreReader.Hosts(await store.ListAsync(StoreKeys.Hosts, cancellation).ConfigureAwait(false)).Values.OrderBy(h => h.Host.Value, StringComparer.Ordinal)];
+
+    public async Task<IReadOnlyList<VmDocument>> VmsAsync(CancellationToken cancellation)
+    {
+        var views = StoreReader.Vms(await store.ListAsync(StoreKeys.Vms, cancellation).ConfigureAwait(false));
+        return await Task.WhenAll(views.Values.Where(v => v.Record is not null).OrderBy(v => v.Name.Value, StringComparer.Ordinal)
+            .Select(v => DocumentAsync(v, cancellation))).ConfigureAwait(false);
+    }
+
+    public async Task<VmDocument> VmAsync(VmName name, CancellationToken cancellation) =>
+        await DocumentAsync(await FindAsync(name, cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
+
+    public async Task<VmDocument> DefineAsync(DefineRequest request, CancellationToken cancellation)
+    {
+        var home = request.On ?? config.Host;
+        if (home != config.Host)
+        {
+            var peer = await peers.OfAsync(home, cancellation).ConfigureAwait(false);
+            return await peer.DefineAsync(request, AskWithin, cancellation).ConfigureAwait(false);
+        }
+        var spec = VmSpecReader.Read(request.SpecYaml, "spec");
+        HostReadiness.Check(spec, config);
+        if (request.Standby is { } standby)
+        {
+            await peers.OfAsync(standby, cancellation).ConfigureAwait(false);
+        }
+        var record = new VmRecord(spec.Name, request.SpecYaml, home, Run: false, Protect: false, request.Standby);
+        var outcome = await store.SwapAsync(new Swap(StoreKeys.Vm(spec.Name), 0, ToJson(record)), cancellation).ConfigureAwait(false);
+        return outcome switch
+        {
+            SwapOutcome.Won => await VmAsync(spec.Name, cancellation).ConfigureAwait(false),
+            SwapOutcome.Lost => throw new PolluxException($"there is a VM named {spec.Name} already", "choose another name, or delete that one"),
+            _ => throw new StoreUnavailableException(((SwapOutcome.Unknown)outcome).Why),
+        };
+    }
+
+    public async Task<VmDocument> StartAsync(VmName name, CancellationToken cancellation)
+    {
+        var view = await FindAsync(name, cancellation).ConfigureAwait(false);
+        var host = HostOf(view);
+        if (host != config.Host)
+        {
+            var peer = await peers.OfAsync(host, cancellation).ConfigureAwait(false);
+            return await peer.StartAsync(name, AskWithin, cancellation).ConfigureAwait(false);
+        }
+        if (!view.Record!.Run)
+        {
+            HostReadiness.Check(VmSpecReader.Read(view.Record.SpecYaml, $"the spec of {name}"), config);
+        }
+        await ChangeAsync(name, r => r with { Run = true }, cancellation).ConfigureAwait(false);
+        return await VmAsync(name, cancellation).ConfigureAwait(false);
+    }
+
+    public async Task<VmDocument> StopAsync(VmName name, bool force, CancellationToken cancellation)
+    {
+        var view = await FindAsync(name, cancellation).ConfigureAwait(false);
+        await ChangeAsync(name, r => r with { Run = false }, cancellation).ConfigureAwait(false);
+        try
+        {
+            await AskKeeperAsync(HostOf(view), name, new KeeperRequest("stop", Force: force), AskWithin, cancellation).ConfigureAwait(false);
+        }
+        catch (KeeperAbsentException)
+        {
+            // It does not run: what is wanted.
+        }
+        catch (PolluxException) when (!force)
+        {
+            await ChangeAsync(name, r => r with { Run = true }, CancellationToken.None).ConfigureAwait(false);
+            throw;
+        }
+        return await VmAsync(name, cancellation).ConfigureAwait(false);
+    }
+
+    public async Task<VmDocument> ProtectAsync(VmName name, HostId? on, CancellationToken cancellation)
+    {
+        var view = await FindAsync(name, cancellation).ConfigureAwait(false);
+        if (VmSpecReader.Read(view.Record!.SpecYaml, $"the spec of {name}").Availability != Availability.FaultTolerant)
+        {
+            throw new PolluxException($"the spec of {name} does not ask for fault tolerance", "define it with 'availability: faultTolerant'");
+        }
+        if (view.Role is { State: RoleState.Protected, Standby: { } standby })
+        {
+            throw new PolluxException($"{name} is protected already, by {standby.Host}", "end that with 'pollux vm unprotect' to choose another host");
+        }
+        if (!view.Record.Run || view.Role is null)
+        {
+            throw new PolluxException($"{name} does not run", $"start it first: pollux vm start {name}");
+        }
+        var primary = view.Role.Primary.Host;
+        var others = (await HostsAsync(cancellation).ConfigureAwait(false)).Where(h => h.Host != primary).Select(h => h.Host).ToList();
+        if (others.Count == 0)
+        {
+            throw new PolluxException($"no other host than {primary} is alive", "see 'pollux host list'");
+        }
+        if (on is { } wanted && !others.Contains(wanted))
+        {
+            throw new PolluxException(wanted == primary ? $"{name} runs on {wanted} itself" : $"there is no live host {wanted}", $"choose {string.Join(", ", others)}");
+        }
+        await ChangeAsync(name, r => r with { Protect = true, PreferredStandby = on ?? r.PreferredStandby }, cancellation).ConfigureAwait(false);
+        return await VmAsync(name, cancellation).ConfigureAwait(false);
+    }
+
+    public async Task<VmDocument> UnprotectAsync(VmName name, CancellationToken cancellation)
+    {
+        await FindAsync(name, cancellation).ConfigureAwait(false);
+        await ChangeAsync(name, r => r with { Protect = false }, cancellation).ConfigureAwait(false);
+        return await VmAsync(name, cancellation).ConfigureAwait(false);
+    }
+
+    public async Task<VmDocument> TakeOverAsync(VmName name, CancellationToken cancellation)
+    {
+        var view = await FindAsync(name, cancellation).ConfigureAwait(false);
+        if (view.Role is not { State: RoleState.Protected } role)
+        {
+            throw new PolluxException($"{name} has no standby that could take over", $"protect it first: pollux vm protect {name}");
+        }
+        await AskKeeperAsync(role.Primary.Host, name, new KeeperRequest("takeover"), AskWithin, cancellation).ConfigureAwait(false);
+        return await VmAsync(name, cancellation).ConfigureAwait(false);
+    }
+
+    public async Task<VmDocument> SetAsync(VmName name, ProtectionSettings settings, CancellationToken cancellation)
+    {
+        var view = await FindAsync(name, cancellation).ConfigureAwait(false);
+        await AskKeeperAsync(HostOf(view), name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
+        return await VmAsync(name, cancellation).ConfigureAwait(false);
+    }
+
+    public async Task DeleteAsync(VmName name, CancellationToken cancellation)
+    {
+        var view = await FindAsync(name, cancellation).ConfigureAwait(false);
+        var document = await DocumentAsync(view, cancellation).ConfigureAwait(false);
+        if (view.Record!.Run || document.State is not "stopped")
+        {
+            throw new PolluxException($"{name} is {document.State}", $"stop it first: pollux vm stop {name}");
+        }
+        foreach (var key in (string[])[StoreKeys.Vm(name), StoreKeys.Assignment(name), StoreKeys.Role(name), .. view.Endpoints.Keys.Select(h => StoreKeys.Endpoint(name, h))])
+        {
+            await store.DeleteAsync(key, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Asks the keeper on this very host.</summary>
+    public Task<KeeperResponse> LocalKeeperAsync(VmName name, KeeperRequest request, CancellationToken cancellation) =>
+        vms.ClientOf(name).AskAsync(request, request.Do == "status" ? StatusWithin : AskWithin, cancellation);
+
+    private async Task<KeeperResponse> AskKeeperAsync(HostId host, VmName name, KeeperRequest request, TimeSpan within, CancellationToken cancellation)
+    {
+        if (host == config.Host)
+        {
+            return await vms.ClientOf(name).AskAsync(request, within, cancellation).ConfigureAwait(false);
+        }
+        var peer = await peers.OfAsync(host, cancellation).ConfigureAwait(false);
+        return await peer.KeeperAsync(name, request, within, cancellation).ConfigureAwait(false);
+    }
+
+    private async Task<VmView> FindAsync(VmName name, CancellationToken cancellation)
+    {
+        var view = StoreReader.Vm(name, await store.ListAsync($"{StoreKeys.Vms}{name}/", cancellation).ConfigureAwait(false));
+        return view.Record is not null ? view : throw new UnknownVmException(name);
+    }
+
+    private static HostId HostOf(VmView view) => view.Role?.Primary.Host ?? view.Record!.Home;
+
+    private async Task<VmDocument> DocumentAsync(VmView view, CancellationToken cancellation)
+    {
+        var host = HostOf(view);
+        var sides = ((HostId?[])[host, view.Role?.Standby?.Host, view.Assignment?.Host]).OfType<HostId>().Distinct();
+        var keepers = await Task.WhenAll(sides.Select(h => KeeperOnAsync(h, view.Name, cancellation))).ConfigureAwait(false);
+        var primary = keepers.FirstOrDefault(k => k.Host == host);
+        var (state, note) = VmStates.Of(view, primary, loop.NoteOf(view.Name));
+        return new VmDocument(view.Name, state, note, host, view.Role?.Standby?.Host, view.Record!, view.Role, view.Assignment,
+            [.. keepers.Where(k => k.Status is not null || k.Error is not null)]);
+    }
+
+    private async Task<KeeperOnHost> KeeperOnAsync(HostId host, VmName name, CancellationToken cancellation)
+    {
+        try
+        {
+            return new KeeperOnHost(host, (await AskKeeperAsync(host, name, new KeeperRequest("status"), StatusWithin, cancellation).ConfigureAwait(false)).Status, null);
+        }
+        catch (KeeperAbsentException)
+        {
+            return new KeeperOnHost(host, null, null);
+        }
+        catch (PolluxException e)
+        {
+            return new KeeperOnHost(host, null, e.Problem.StartsWith("no keeper listens", StringComparison.Ordinal) ? null : e.Problem);
+        }
+    }
+
+    private async Task ChangeAsync(VmName name, Func<VmRecord, VmRecord> change, CancellationToken cancellation)
+    {
+        for (var attempt = 0; attempt < SwapAttempts; attempt++)
+        {
+            var entry = await store.GetAsync(StoreKeys.Vm(name), cancellation).ConfigureAwait(false) ?? throw new UnknownVmException(name);
+            var record = JsonSerializer.Deserialize(entry.Value, StoreJson.Default.VmRecord)!;
+            var changed = change(record);
+            if (changed == record)
+            {
+                return;
+            }
+            switch (await store.SwapAsync(new Swap(entry.Key, entry.ModRevision, ToJson(changed)), cancellation).ConfigureAwait(false))
+            {
+                case SwapOutcome.Won:
+                    loop.Wake();
+                    return;
+                case SwapOutcome.Unknown unknown:
+                    throw new StoreUnavailableException(unknown.Why);
+            }
+        }
+        throw new PolluxException($"{name} is being changed by others", "try again");
+    }
+
+    private static string ToJson(VmRecord record) => JsonSerializer.Serialize(record, StoreJson.Default.VmRecord);
+}
+
+internal sealed class UnknownVmException(VmName name) : PolluxException($"there is no VM named {name}", "see 'pollux vm list'");

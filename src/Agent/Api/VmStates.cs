@@ -1,0 +1,29 @@
+using Pollux.Agent.Reconciling;
+using Pollux.Cluster.Api;
+using Pollux.Replication.Pair;
+
+namespace Pollux.Agent.Api;
+
+/// <summary>A VM's state in one word, and why.</summary>
+internal static class VmStates
+{
+    public static (string State, string Note) Of(VmView view, KeeperOnHost? primary, string note) => (view.Role, primary) switch
+    {
+        (_, { Status: { Side: "primary" } status }) => (status.Phase, NoteOf(view, status.Phase, status.Note, note)),
+        ({ State: RoleState.Taking } role, _) => ("taking", role.Reason),
+        (_, { Status: { } status }) => ("taking", status.Note),
+        (_, { Error: { } error }) => ("unknown", error),
+        (null, _) => view.Record!.Run ? ("starting", "") : ("stopped", ""),
+        ({ State: RoleState.Stopped } role, _) => view.Record!.Run ? ("starting", "") : ("stopped", role.Reason),
+        ({ } role, _) => view.Record!.Run ? ("starting", $"no keeper lives on {role.Primary.Host}") : ("stopped", role.Reason),
+    };
+
+    private static string NoteOf(VmView view, string phase, string keepers, string agents)
+    {
+        if (phase != "running" || !view.Record!.Protect)
+        {
+            return keepers;
+        }
+        return agents.Length > 0 ? $"not protected: {agents}" : $"not protected yet: {(view.Assignment is { } a ? $"{a.Host} prepares" : "choosing a host")}";
+    }
+}

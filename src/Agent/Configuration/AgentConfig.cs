@@ -1,0 +1,111 @@
+using System.Net;
+using Pollux.Cluster.Keepers;
+using Pollux.Core;
+using YamlDotNet.Core;
+using YamlDotNet.Serialization;
+using YamlDotNet.Serialization.NamingConventions;
+
+namespace Pollux.Agent.Configuration;
+
+/// <summary>What <c>/etc/pollux/agent.yaml</c> says. Paths are absolute.</summary>
+/// <param name="Address">The IP address of this host on the cluster's network.</param>
+/// <param name="Witnesses">Hosts that only vote: etcd's leader is best there.</param>
+/// <param name="Cgroup">An existing cgroup2 directory below which VMs live; null: none.</param>
+/// <param name="LeaseSeconds">How long this host counts as alive after its last word to the store.</param>
+internal sealed record AgentConfig(
+    HostId Host,
+    string Address,
+    int ApiPort,
+    IReadOnlyList<string> Etcd,
+    IReadOnlyList<string> Witnesses,
+    TlsFiles Tls,
+    string Qemu,
+    string? TcgShim,
+    string Keeper,
+    string? Cgroup,
+    string RunDirectory,
+    string RamDirectory,
+    int LeaseSeconds)
+{
+    public const string DefaultFile = "/etc/pollux/agent.yaml";
+
+    public string Socket => Path.Combine(RunDirectory, "polluxd.sock");
+    public string VmsDirectory => Path.Combine(RunDirectory, "vms");
+    public string DirectoryOf(VmName vm) => Path.Combine(VmsDirectory, vm.Value);
+
+    /// <exception cref="PolluxException">The file is missing or wrong; names the place and the fix.</exception>
+    public static AgentConfig Read(string file)
+    {
+        string text;
+        try
+        {
+            text = File.ReadAllText(file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new PolluxException($"{file} cannot be read: {e.Message}", "write it, or name another with --config", e);
+        }
+        try
+        {
+            var read = new DeserializerBuilder().WithNamingConvention(CamelCaseNamingConvention.Instance).Build().Deserialize<Text>(text)
+                ?? throw new PolluxException($"{file} is empty", "see docs/agent.md");
+            return read.Check(file);
+        }
+        catch (YamlException e)
+        {
+            throw new PolluxException($"{file}:{e.Start.Line}: {e.InnerException?.Message ?? e.Message}", "see docs/agent.md", e);
+        }
+    }
+
+    /// <summary>The file as it is written.</summary>
+    private sealed class Text
+    {
+        public string? Host { get; set; }
+        public string? Address { get; set; }
+        public int ApiPort { get; set; } = 7443;
+        public List<string>? Etcd { get; set; }
+        public List<string>? Witness { get; set; }
+        public TlsText? Tls { get; set; }
+        public string Qemu { get; set; } = "qemu-system-x86_64";
+        public string? TcgShim { get; set; }
+        public string Keeper { get; set; } = "/usr/lib/pollux/pollux-keeper";
+        public string? CgroupRoot { get; set; }
+        public string RunDirectory { get; set; } = "/run/pollux";
+        public string RamDirectory { get; set; } = "/dev/shm";
+        public int LeaseSeconds { get; set; } = 15;
+
+        public AgentConfig Check(string file)
+        {
+            PolluxException Wrong(string problem, string fix) => new($"{file}: {problem}", fix);
+            var host = HostId.Create(Host ?? throw Wrong("member 'host' is missing", "name this host as its certificate does"));
+            var address = Address ?? throw Wrong("member 'address' is missing", "give this host's IP address on the cluster's network");
+            if (!IPAddress.TryParse(address, out _))
+            {
+                throw Wrong($"'{address}' is no IP address", "give this host's IP address on the cluster's network");
+            }
+            if (Etcd is not { Count: > 0 })
+            {
+                throw Wrong("member 'etcd' is missing", "list the client URLs of every etcd member");
+            }
+            if (ApiPort is < 1 or > 65535)
+            {
+                throw Wrong($"apiPort is {ApiPort}", "choose 1 to 65535");
+            }
+            if (LeaseSeconds is < 2 or > 300)
+            {
+                throw Wrong($"leaseSeconds is {LeaseSeconds}", "choose 2 to 300");
+            }
+            var tls = Tls ?? new TlsText();
+            return new AgentConfig(
+                host, address, ApiPort, Etcd, Witness ?? [], new TlsFiles(tls.Ca, tls.Certificate, tls.Key), Qemu,
+                string.IsNullOrEmpty(TcgShim) ? null : TcgShim, Keeper, string.IsNullOrEmpty(CgroupRoot) ? null : CgroupRoot, RunDirectory, RamDirectory, LeaseSeconds);
+        }
+    }
+
+    private sealed class TlsText
+    {
+        public string Ca { get; set; } = "/etc/pollux/tls/ca.crt";
+        public string Certificate { get; set; } = "/etc/pollux/tls/host.crt";
+        public string Key { get; set; } = "/etc/pollux/tls/host.key";
+    }
+}

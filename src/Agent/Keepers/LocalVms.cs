@@ -1,0 +1,138 @@
+using System.Text.Json;
+using Pollux.Agent.Configuration;
+using Pollux.Agent.Reconciling;
+using Pollux.Cluster.Keepers;
+using Pollux.Core;
+using Pollux.Linux.Cgroups;
+using Pollux.Qemu.Process;
+
+namespace Pollux.Agent.Keepers;
+
+/// <summary>
+/// The VMs of this host as its run directories show them. Nothing is remembered: what a keeper or an agent left when it died is found
+/// again.
+/// </summary>
+internal sealed class LocalVms(AgentConfig config)
+{
+    private const int LastWordsBytes = 4096;
+
+    /// <summary>Every VM that has a run directory here.</summary>
+    public IReadOnlyList<VmName> Names() => Directory.Exists(config.VmsDirectory)
+        ? [.. Directory.EnumerateDirectories(config.VmsDirectory).Select(d => VmName.Create(Path.GetFileName(d)))]
+        : [];
+
+    public KeeperClient ClientOf(VmName vm) => new(Path.Combine(config.DirectoryOf(vm), "keeper.sock"));
+
+    public async Task<LocalVm> LookAsync(VmName vm, CancellationToken cancellation)
+    {
+        var path = config.DirectoryOf(vm);
+        if (!Directory.Exists(path))
+        {
+            return LocalVm.Nothing;
+        }
+        var attempt = ReadConfig(vm)?.Attempt ?? 0;
+        using (var directory = VmDirectory.TryTake(path))
+        {
+            if (directory is not null)
+            {
+                using var orphan = directory.FindOrphan();
+                return new LocalVm(false, null, attempt, orphan is not null, directory.ReadRecord() is not null, LastWords(vm));
+            }
+        }
+        try
+        {
+            return new LocalVm(true, await ClientOf(vm).TryStatusAsync(cancellation).ConfigureAwait(false), attempt, false, true, "");
+        }
+        catch (PolluxException)
+        {
+            return new LocalVm(true, null, attempt, false, true, "");
+        }
+    }
+
+    /// <summary>Kills the QEMU of a dead keeper and removes the VM's directory. Nothing happens while a keeper lives.</summary>
+    public async Task ClearAsync(VmName vm)
+    {
+        using (var directory = VmDirectory.TryTake(config.DirectoryOf(vm)))
+        {
+            if (directory is null)
+            {
+                return;
+            }
+            await directory.ClearAsync().ConfigureAwait(false);
+            Directory.Delete(directory.Path, recursive: true);
+        }
+        foreach (var group in Groups(vm))
+        {
+            group.TryRemove();
+        }
+    }
+
+    /// <summary>
+    /// Starts a keeper, detached: in a session and a cgroup of its own, so that the agent's death does not touch it. Returns when it
+    /// was started; whether it lives is seen by <see cref="LookAsync"/>.
+    /// </summary>
+    public void Start(KeeperConfig keeper)
+    {
+        Directory.CreateDirectory(keeper.RunDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        foreach (var group in Groups(keeper.Vm))
+        {
+            group.Create();
+        }
+        var file = Path.Combine(keeper.RunDirectory, "keeper.json");
+        File.WriteAllBytes(file + ".new", JsonSerializer.SerializeToUtf8Bytes(keeper, KeeperJson.Default.KeeperConfig));
+        File.SetUnixFileMode(file + ".new", UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        File.Move(file + ".new", file, overwrite: true);
+
+        const string script = """
+            [ -z "$1" ] || echo $$ > "$1/cgroup.procs" || exit 125
+            exec setsid "$2" --config "$3" < /dev/null >> "$4" 2>&1
+            """;
+        var start = new System.Diagnostics.ProcessStartInfo("/bin/sh") { UseShellExecute = false };
+        foreach (var argument in (string[])["-c", script, "keeper", KeeperGroup(keeper.Vm)?.Path ?? "", config.Keeper, file, LogOf(keeper.Vm)])
+        {
+            start.ArgumentList.Add(argument);
+        }
+        // The child is never waited for by name: the runtime reaps it, and its life is read from its lock.
+        using var process = System.Diagnostics.Process.Start(start);
+    }
+
+    public string? CgroupOf(VmName vm) => VmGroup(vm)?.Path;
+
+    private KeeperConfig? ReadConfig(VmName vm)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(File.ReadAllBytes(Path.Combine(config.DirectoryOf(vm), "keeper.json")), KeeperJson.Default.KeeperConfig);
+        }
+        catch (Exception e) when (e is IOException or JsonException)
+        {
+            return null;
+        }
+    }
+
+    private string LogOf(VmName vm) => Path.Combine(config.DirectoryOf(vm), "keeper.log");
+
+    /// <summary>The last line of the keeper's log, without its time.</summary>
+    private string LastWords(VmName vm)
+    {
+        try
+        {
+            using var log = File.OpenRead(LogOf(vm));
+            log.Seek(-Math.Min(log.Length, LastWordsBytes), SeekOrigin.End);
+            using var reader = new StreamReader(log);
+            var line = reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).LastOrDefault() ?? "";
+            var text = line.IndexOf(' ', StringComparison.Ordinal) is var at and > 0 ? line[(at + 1)..] : line;
+            return text.Replace("error: ", "", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return "its keeper ended without a word";
+        }
+    }
+
+    private IEnumerable<ControlGroup> Groups(VmName vm) =>
+        ((ControlGroup?[])[KeeperGroup(vm), VmGroup(vm)]).OfType<ControlGroup>();
+
+    private ControlGroup? KeeperGroup(VmName vm) => config.Cgroup is null ? null : new ControlGroup(Path.Combine(config.Cgroup, $"keeper-{vm}"));
+    private ControlGroup? VmGroup(VmName vm) => config.Cgroup is null ? null : new ControlGroup(Path.Combine(config.Cgroup, $"vm-{vm}"));
+}

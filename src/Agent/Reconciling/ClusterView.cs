@@ -1,0 +1,54 @@
+using Pollux.Cluster.Keepers;
+using Pollux.Cluster.Store;
+using Pollux.Core;
+using Pollux.Replication.Pair;
+
+namespace Pollux.Agent.Reconciling;
+
+/// <summary>What the store says of a VM at one moment.</summary>
+/// <param name="AssignmentRevision">The store's revision of <paramref name="Assignment"/>, 0 when there is none.</param>
+internal sealed record VmView(
+    VmName Name, VmRecord? Record, Role? Role, StandbyAssignment? Assignment, long AssignmentRevision, IReadOnlyDictionary<HostId, StandbyEndpoint> Endpoints);
+
+/// <summary>What this host knows of a VM by looking at itself.</summary>
+/// <param name="KeeperLives">A keeper holds the VM's run directory.</param>
+/// <param name="Keeper">What it says of itself; null while it starts or is too busy.</param>
+/// <param name="Attempt">The assignment for which the last keeper was started.</param>
+/// <param name="OrphanLives">A QEMU runs whose keeper is dead.</param>
+/// <param name="HasRemains">Files of a dead keeper are left.</param>
+/// <param name="LastWords">The end of the keeper's log.</param>
+internal sealed record LocalVm(bool KeeperLives, KeeperStatus? Keeper, long Attempt, bool OrphanLives, bool HasRemains, string LastWords)
+{
+    public static readonly LocalVm Nothing = new(false, null, 0, false, false, "");
+}
+
+/// <summary>All that a decision may look at.</summary>
+/// <param name="Now">Monotonic, milliseconds.</param>
+internal sealed record ClusterView(
+    HostId Me, double Now, IReadOnlyDictionary<HostId, HostRecord> Hosts, IReadOnlyDictionary<VmName, VmView> Vms, IReadOnlyDictionary<VmName, LocalVm> Local);
+
+/// <summary>Something that the agent shall do.</summary>
+internal abstract record AgentAction(VmName Vm)
+{
+    public sealed record StartKeeper(VmName Vm, KeeperStart Start, string SpecYaml, long Attempt) : AgentAction(Vm);
+    public sealed record Stop(VmName Vm, bool Force, string Why) : AgentAction(Vm);
+    public sealed record ClearRemains(VmName Vm) : AgentAction(Vm);
+
+    /// <summary>Ask <paramref name="Host"/> to stand by; nobody when null. Compares the revision, so that two agents cannot cross.</summary>
+    public sealed record Assign(VmName Vm, HostId? Host, long Attempt, long ExpectedRevision) : AgentAction(Vm);
+    public sealed record Protect(VmName Vm, StandbyTarget Target) : AgentAction(Vm);
+    public sealed record Unprotect(VmName Vm) : AgentAction(Vm);
+    public sealed record TellFailed(VmName Vm, long Attempt, string Why) : AgentAction(Vm);
+}
+
+/// <summary>What the agent remembers of a VM between two decisions. Lost with the agent, to no harm.</summary>
+/// <param name="DeadSince">When its guest was first seen dead here, ms.</param>
+/// <param name="NotBefore">No new attempt before this time, ms.</param>
+/// <param name="Failures">Attempts that failed in a row.</param>
+/// <param name="StoppedAt">When it was last asked to stop, ms.</param>
+/// <param name="Asked">The standby with which protection was last asked for.</param>
+/// <param name="AskedAt">When, ms.</param>
+/// <param name="Note">Why it is not protected, in words.</param>
+internal sealed record VmMemory(
+    double? DeadSince = null, double NotBefore = 0, int Failures = 0, double StoppedAt = double.NegativeInfinity, Incarnation? Asked = null,
+    double AskedAt = 0, long AskedAttempt = 0, double AssignedAt = 0, string Note = "");

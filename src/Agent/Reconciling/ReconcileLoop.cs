@@ -1,0 +1,185 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Text.Json;
+using Pollux.Agent.Configuration;
+using Pollux.Agent.Keepers;
+using Pollux.Cluster.Keepers;
+using Pollux.Cluster.Store;
+using Pollux.Core;
+
+namespace Pollux.Agent.Reconciling;
+
+/// <summary>Looks, decides (<see cref="Reconciler"/>) and acts, whenever the store changes and at least once a second.</summary>
+internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLease lease, LocalVms vms, string accelerator, ILogger log)
+{
+    private static readonly TimeSpan AtLeastEvery = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan AskWithin = TimeSpan.FromSeconds(40);
+    private readonly SemaphoreSlim _wake = new(0, 1);
+    private readonly ConcurrentDictionary<VmName, VmMemory> _memory = new();
+    private readonly ConcurrentDictionary<VmName, Task> _acting = new();
+
+    /// <summary>Why a VM is not protected, as this host knows it.</summary>
+    public string NoteOf(VmName vm) => _memory.GetValueOrDefault(vm)?.Note ?? "";
+
+    public void Wake()
+    {
+        try
+        {
+            _wake.Release();
+        }
+        catch (SemaphoreFullException)
+        {
+            // Awake already.
+        }
+    }
+
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        _ = WatchAsync(cancellation);
+        while (true)
+        {
+            try
+            {
+                await OnceAsync(cancellation).ConfigureAwait(false);
+            }
+            catch (StoreUnavailableException e)
+            {
+                log.Say(e.Message);
+            }
+            await _wake.WaitAsync(AtLeastEvery, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    private async Task OnceAsync(CancellationToken cancellation)
+    {
+        var view = await LookAsync(cancellation).ConfigureAwait(false);
+        foreach (var name in view.Vms.Keys.Union(view.Local.Keys))
+        {
+            if (_acting.TryGetValue(name, out var running) && !running.IsCompleted)
+            {
+                continue; // one thing at a time for each VM
+            }
+            var (memory, action) = Reconciler.Decide(view, name, _memory.GetValueOrDefault(name) ?? new VmMemory());
+            _memory[name] = memory;
+            if (action is not null)
+            {
+                _acting[name] = ActAsync(action, cancellation);
+            }
+        }
+    }
+
+    private async Task<ClusterView> LookAsync(CancellationToken cancellation)
+    {
+        var hosts = await store.ListAsync(StoreKeys.Hosts, cancellation).ConfigureAwait(false);
+        var vmViews = StoreReader.Vms(await store.ListAsync(StoreKeys.Vms, cancellation).ConfigureAwait(false));
+        var names = vmViews.Keys.Union(vms.Names()).ToList();
+        var local = await Task.WhenAll(names.Select(n => vms.LookAsync(n, cancellation))).ConfigureAwait(false);
+        return new ClusterView(
+            config.Host, Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency, StoreReader.Hosts(hosts), vmViews,
+            names.Zip(local).ToDictionary(p => p.First, p => p.Second));
+    }
+
+    private async Task ActAsync(AgentAction action, CancellationToken cancellation)
+    {
+        log.Say(Describe(action));
+        try
+        {
+            await DoAsync(action, cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is PolluxException or IOException)
+        {
+            log.Say($"{action.Vm}: {e.Message}");
+            if (action is AgentAction.Protect && _memory.TryGetValue(action.Vm, out var memory))
+            {
+                _memory[action.Vm] = memory with { Note = e.Message };
+            }
+        }
+        Wake();
+    }
+
+    private Task DoAsync(AgentAction action, CancellationToken cancellation)
+    {
+        switch (action)
+        {
+            case AgentAction.StartKeeper start:
+                vms.Start(ConfigOf(start));
+                return Task.Delay(TimeSpan.FromMilliseconds(300), cancellation); // until its lock shows that it lives
+            case AgentAction.Stop stop:
+                return vms.ClientOf(stop.Vm).AskAsync(new KeeperRequest("stop", Force: stop.Force), AskWithin, cancellation);
+            case AgentAction.ClearRemains:
+                return vms.ClearAsync(action.Vm);
+            case AgentAction.Assign assign:
+                return AssignAsync(assign, cancellation);
+            case AgentAction.Protect protect:
+                return vms.ClientOf(protect.Vm).AskAsync(new KeeperRequest("protect", protect.Target), AskWithin, cancellation);
+            case AgentAction.Unprotect:
+                return vms.ClientOf(action.Vm).AskAsync(new KeeperRequest("unprotect"), AskWithin, cancellation);
+            case AgentAction.TellFailed failed:
+                var endpoint = new StandbyEndpoint(
+                    config.Host, Incarnation.New(), failed.Attempt, config.Address, 0, StandbyState.Failed, failed.Why);
+                return store.PutAsync(
+                    StoreKeys.Endpoint(failed.Vm, config.Host), JsonSerializer.Serialize(endpoint, StoreJson.Default.StandbyEndpoint), lease.Id, cancellation);
+            default:
+                throw new InvalidOperationException($"no such action: {action}");
+        }
+    }
+
+    private async Task AssignAsync(AgentAction.Assign assign, CancellationToken cancellation)
+    {
+        var key = StoreKeys.Assignment(assign.Vm);
+        if (assign.Host is not { } host)
+        {
+            await store.DeleteAsync(key, cancellation).ConfigureAwait(false);
+            return;
+        }
+        var value = JsonSerializer.Serialize(new StandbyAssignment(host, assign.Attempt), StoreJson.Default.StandbyAssignment);
+        await store.SwapAsync(new Swap(key, assign.ExpectedRevision, value), cancellation).ConfigureAwait(false);
+    }
+
+    private KeeperConfig ConfigOf(AgentAction.StartKeeper start) => new(
+        start.Vm, config.Host, start.Start, start.SpecYaml, config.DirectoryOf(start.Vm), config.RamDirectory, vms.CgroupOf(start.Vm),
+        config.Qemu, AcceleratorOf(start.SpecYaml), config.TcgShim, config.Address, config.Etcd, config.Tls, lease.Id, start.Attempt);
+
+    /// <summary>The spec's wish, or what was found to work on this host.</summary>
+    private string AcceleratorOf(string specYaml) => Qemu.Spec.VmSpecReader.Read(specYaml, "the spec").Accelerator switch
+    {
+        Qemu.Spec.Accelerator.Kvm => "kvm",
+        Qemu.Spec.Accelerator.Tcg => "tcg",
+        _ => accelerator,
+    };
+
+    private async Task WatchAsync(CancellationToken cancellation)
+    {
+        while (!cancellation.IsCancellationRequested)
+        {
+            try
+            {
+                await foreach (var _ in store.WatchAsync(StoreKeys.Root, cancellation).ConfigureAwait(false))
+                {
+                    Wake();
+                }
+            }
+            catch (StoreUnavailableException)
+            {
+                await Task.Delay(AtLeastEvery, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+    }
+
+    private static string Describe(AgentAction action) => action switch
+    {
+        AgentAction.StartKeeper start => $"{action.Vm}: starting a keeper ({start.Start})",
+        AgentAction.Stop stop => $"{action.Vm}: stopping: {stop.Why}",
+        AgentAction.ClearRemains => $"{action.Vm}: removing what a dead keeper left",
+        AgentAction.Assign { Host: { } host } assign => $"{action.Vm}: asking {host} to stand by (attempt {assign.Attempt})",
+        AgentAction.Assign => $"{action.Vm}: no standby is wanted any more",
+        AgentAction.Protect protect => $"{action.Vm}: protecting with {protect.Target.Host}/{protect.Target.Incarnation}",
+        AgentAction.Unprotect => $"{action.Vm}: ending protection",
+        AgentAction.TellFailed failed => $"{action.Vm}: cannot stand by: {failed.Why}",
+        _ => action.ToString(),
+    };
+}

@@ -1,0 +1,198 @@
+using Pollux.Cluster.Keepers;
+using Pollux.Cluster.Store;
+using Pollux.Core;
+using Pollux.Replication.Pair;
+
+namespace Pollux.Agent.Reconciling;
+
+/// <summary>
+/// What a host shall do for a VM: a pure function of the store, of what the host sees of itself, and of a little memory. Called again and
+/// again; everything it asks for may be repeated without harm, since keepers start under a lock and act by compare-and-swap.
+/// </summary>
+internal static class Reconciler
+{
+    /// <summary>A guest that died here may be taken over elsewhere meanwhile.</summary>
+    private const double PatienceMs = 3_000;
+    private const double AskAgainMs = 10_000;
+    private const double PrepareWithinMs = 60_000;
+
+    /// <summary>Between asking a keeper to protect and seeing it do so.</summary>
+    private const double SettleMs = 1_500;
+    private const double LeastBackOffMs = 1_000;
+    private const double MostBackOffMs = 30_000;
+
+    public static (VmMemory Memory, AgentAction? Action) Decide(ClusterView view, VmName name, VmMemory memory)
+    {
+        var vm = view.Vms.GetValueOrDefault(name) ?? new VmView(name, null, null, null, 0, new Dictionary<HostId, StandbyEndpoint>());
+        var local = view.Local.GetValueOrDefault(name) ?? LocalVm.Nothing;
+        if (vm.Record is null)
+        {
+            return (memory, Forget(name, local, "the VM was deleted"));
+        }
+        if (RunsHere(view, vm))
+        {
+            return AsPrimary(view, vm, local, memory);
+        }
+        return vm.Assignment?.Host == view.Me && vm.Role is not null
+            ? (memory, AsStandby(vm, local, view.Me))
+            : (memory, IsPartOfPair(view, vm, local) ? null : Forget(name, local, "this host is not its standby any more"));
+    }
+
+    /// <summary>Rule 7: the role's primary is the truth; without a role the record's home is.</summary>
+    private static bool RunsHere(ClusterView view, VmView vm) =>
+        (vm.Role?.Primary.Host ?? vm.Record!.Home) == view.Me;
+
+    /// <summary>A standby that the role names is never sent away from outside, whatever the assignment says.</summary>
+    private static bool IsPartOfPair(ClusterView view, VmView vm, LocalVm local) =>
+        local.KeeperLives && vm.Role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } && standby.Host == view.Me;
+
+    private static AgentAction? Forget(VmName name, LocalVm local, string why) => local switch
+    {
+        { KeeperLives: true, Keeper: { Phase: "taking" } } => null,
+        { KeeperLives: true, Keeper: not null } => new AgentAction.Stop(name, Force: true, why),
+        { KeeperLives: true } => null,
+        { HasRemains: true } => new AgentAction.ClearRemains(name),
+        _ => null,
+    };
+
+    private static AgentAction? AsStandby(VmView vm, LocalVm local, HostId me)
+    {
+        var assignment = vm.Assignment!;
+        if (local.KeeperLives)
+        {
+            return local.Attempt == assignment.Attempt || local.Keeper is null or { Side: "primary" } || vm.Role!.Standby?.Host == me
+                ? null
+                : new AgentAction.Stop(vm.Name, Force: true, "a newer attempt replaces it");
+        }
+        if (local.Attempt == assignment.Attempt)
+        {
+            // It was started and is dead again: the primary's host decides whether to try once more.
+            var told = vm.Endpoints.GetValueOrDefault(me) is { State: StandbyState.Failed } endpoint && endpoint.Attempt == assignment.Attempt;
+            return told ? null : new AgentAction.TellFailed(vm.Name, assignment.Attempt, local.LastWords);
+        }
+        return new AgentAction.StartKeeper(vm.Name, KeeperStart.Standby, vm.Record!.SpecYaml, assignment.Attempt);
+    }
+
+    private static (VmMemory, AgentAction?) AsPrimary(ClusterView view, VmView vm, LocalVm local, VmMemory memory)
+    {
+        if (!local.KeeperLives)
+        {
+            return Revive(view, vm, local, memory);
+        }
+        memory = memory with { DeadSince = null };
+        if (!vm.Record!.Run)
+        {
+            return local.Keeper is not null && view.Now - memory.StoppedAt >= AskAgainMs
+                ? (memory with { StoppedAt = view.Now }, new AgentAction.Stop(vm.Name, Force: false, "the VM shall not run"))
+                : (memory, null);
+        }
+        return local.Keeper is { Side: "primary" } keeper ? CareForProtection(view, vm, keeper, memory) : (memory, null);
+    }
+
+    private static (VmMemory, AgentAction?) Revive(ClusterView view, VmView vm, LocalVm local, VmMemory memory)
+    {
+        if (!vm.Record!.Run)
+        {
+            return (memory with { DeadSince = null }, local.HasRemains ? new AgentAction.ClearRemains(vm.Name) : null);
+        }
+        var dead = memory.DeadSince ?? view.Now;
+        memory = memory with { DeadSince = dead };
+        if (view.Now < memory.NotBefore)
+        {
+            return (memory, null);
+        }
+        var start = (vm.Role?.State, local.OrphanLives) switch
+        {
+            (not null, true) => KeeperStart.Adopt,
+            (null or RoleState.Stopped, _) => KeeperStart.Primary,
+            (RoleState.Taking, _) => (KeeperStart?)null,
+            _ => view.Now - dead >= PatienceMs ? KeeperStart.Primary : null,
+        };
+        return start is null
+            ? (memory, null)
+            : (Failed(view, memory) with { DeadSince = null }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record.SpecYaml, 0));
+    }
+
+    private static (VmMemory, AgentAction?) CareForProtection(ClusterView view, VmView vm, KeeperStatus keeper, VmMemory memory)
+    {
+        if (!vm.Record!.Protect)
+        {
+            AgentAction? end = keeper.Phase is "protected" or "syncing" ? new AgentAction.Unprotect(vm.Name)
+                : vm.Assignment is not null ? new AgentAction.Assign(vm.Name, null, 0, vm.AssignmentRevision) : null;
+            return (memory with { Note = "" }, end);
+        }
+        return keeper.Phase switch
+        {
+            "protected" => (new VmMemory(AskedAttempt: memory.AskedAttempt), null),
+            "running" => FindStandby(view, vm, keeper, memory),
+            _ => (memory, null),
+        };
+    }
+
+    private static (VmMemory, AgentAction?) FindStandby(ClusterView view, VmView vm, KeeperStatus keeper, VmMemory memory)
+    {
+        if (vm.Assignment is { } assignment && assignment.Host != view.Me && view.Hosts.ContainsKey(assignment.Host))
+        {
+            var endpoint = vm.Endpoints.GetValueOrDefault(assignment.Host);
+            if (endpoint?.Attempt == assignment.Attempt)
+            {
+                switch (endpoint.State)
+                {
+                    case StandbyState.Ready when memory.Asked != endpoint.Incarnation:
+                        var target = new StandbyTarget(endpoint.Host, endpoint.Incarnation, endpoint.Address, endpoint.Port);
+                        return (memory with { Asked = endpoint.Incarnation, AskedAt = view.Now, AskedAttempt = assignment.Attempt }, new AgentAction.Protect(vm.Name, target));
+                    case StandbyState.Ready when view.Now - memory.AskedAt < SettleMs:
+                        return (memory, null);
+                    case StandbyState.Preparing when view.Now - memory.AssignedAt < PrepareWithinMs:
+                        return (memory with { AssignedAt = memory.AssignedAt == 0 ? view.Now : memory.AssignedAt }, null);
+                    case StandbyState.Failed:
+                        memory = memory with { Note = $"{endpoint.Host} cannot stand by: {endpoint.Why}" };
+                        break;
+                    case StandbyState.Ready:
+                        memory = memory with { Note = keeper.Note };
+                        break;
+                }
+            }
+            else if (memory.AskedAttempt != assignment.Attempt && (memory.AssignedAt == 0 || view.Now - memory.AssignedAt < PrepareWithinMs))
+            {
+                return (memory with { AssignedAt = memory.AssignedAt == 0 ? view.Now : memory.AssignedAt }, null);
+            }
+        }
+        return view.Now < memory.NotBefore ? (memory, null) : AssignAnew(view, vm, memory);
+    }
+
+    private static (VmMemory, AgentAction?) AssignAnew(ClusterView view, VmView vm, VmMemory memory)
+    {
+        if (Choose(view, vm) is not { } host)
+        {
+            return (memory with { Note = "no other host is alive that could stand by" }, null);
+        }
+        var attempt = (vm.Assignment?.Attempt ?? 0) + 1;
+        return (Failed(view, memory) with { Asked = null, AssignedAt = view.Now },
+            new AgentAction.Assign(vm.Name, host, attempt, vm.AssignmentRevision));
+    }
+
+    /// <summary>The host that the user prefers, else the one with the fewest standbys; the last one that failed comes last.</summary>
+    private static HostId? Choose(ClusterView view, VmView vm)
+    {
+        var others = view.Hosts.Values.Where(h => h.Host != view.Me).ToList();
+        if (others.Count == 0)
+        {
+            return null;
+        }
+        var failed = vm.Endpoints.Values.Where(e => e.State == StandbyState.Failed).Select(e => e.Host).ToHashSet();
+        return others
+            .OrderBy(h => failed.Contains(h.Host))
+            .ThenBy(h => h.Host != vm.Record!.PreferredStandby)
+            .ThenBy(h => view.Vms.Values.Count(v => v.Assignment?.Host == h.Host || v.Role?.Primary.Host == h.Host))
+            .ThenBy(h => h.Host.Value, StringComparer.Ordinal)
+            .First().Host;
+    }
+
+    /// <summary>An attempt begins: should it fail, the next one waits longer.</summary>
+    private static VmMemory Failed(ClusterView view, VmMemory memory) => memory with
+    {
+        Failures = memory.Failures + 1,
+        NotBefore = view.Now + Math.Min(MostBackOffMs, LeastBackOffMs * Math.Pow(2, Math.Min(memory.Failures, 10))),
+    };
+}

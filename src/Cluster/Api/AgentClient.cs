@@ -1,0 +1,136 @@
+using System.Net.Http.Json;
+using System.Net.Sockets;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Pollux.Cluster.Keepers;
+using Pollux.Cluster.Security;
+using Pollux.Cluster.Store;
+using Pollux.Core;
+
+namespace Pollux.Cluster.Api;
+
+/// <summary>Asks an agent: the local one over its socket, another host's over mutual TLS. Its errors come as <see cref="PolluxException"/>s in its own words.</summary>
+public sealed class AgentClient : IDisposable
+{
+    private readonly HttpClient _http;
+    private readonly string _who;
+
+    private AgentClient(SocketsHttpHandler handler, Uri at, string who)
+    {
+        _who = who;
+        handler.UseProxy = false;
+        _http = new HttpClient(handler) { BaseAddress = at, Timeout = Timeout.InfiniteTimeSpan };
+    }
+
+    public static AgentClient Local(string socketPath) => new(new SocketsHttpHandler { ConnectCallback = (_, c) => ConnectAsync(socketPath, c) }, new Uri("http://agent/"), $"the agent on {socketPath}");
+
+    public static AgentClient Peer(HostRecord host, PeerTls tls) =>
+        new(new SocketsHttpHandler { SslOptions = tls.ForClient(host.Host), ConnectTimeout = TimeSpan.FromSeconds(2), PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30) },
+            new UriBuilder("https", host.Address, host.ApiPort).Uri, $"the agent of {host.Host}");
+
+    public Task<IReadOnlyList<HostRecord>> HostsAsync(TimeSpan within, CancellationToken cancellation) =>
+        AskAsync(HttpMethod.Get, "v1/hosts", null, ApiJson.Default.IReadOnlyListHostRecord, within, cancellation);
+
+    public Task<IReadOnlyList<VmDocument>> VmsAsync(TimeSpan within, CancellationToken cancellation) =>
+        AskAsync(HttpMethod.Get, "v1/vms", null, ApiJson.Default.IReadOnlyListVmDocument, within, cancellation);
+
+    public Task<VmDocument> VmAsync(VmName vm, TimeSpan within, CancellationToken cancellation) =>
+        AskAsync(HttpMethod.Get, $"v1/vms/{vm}", null, ApiJson.Default.VmDocument, within, cancellation);
+
+    public Task<VmDocument> DefineAsync(DefineRequest request, TimeSpan within, CancellationToken cancellation) =>
+        AskAsync(HttpMethod.Post, "v1/vms", JsonContent.Create(request, ApiJson.Default.DefineRequest), ApiJson.Default.VmDocument, within, cancellation);
+
+    public Task DeleteAsync(VmName vm, TimeSpan within, CancellationToken cancellation) => SendAsync(HttpMethod.Delete, $"v1/vms/{vm}", null, within, cancellation);
+
+    public Task<VmDocument> StartAsync(VmName vm, TimeSpan within, CancellationToken cancellation) => DoAsync(vm, "start", null, within, cancellation);
+
+    public Task<VmDocument> StopAsync(VmName vm, bool force, TimeSpan within, CancellationToken cancellation) =>
+        DoAsync(vm, "stop", JsonContent.Create(new StopRequest(force), ApiJson.Default.StopRequest), within, cancellation);
+
+    public Task<VmDocument> ProtectAsync(VmName vm, HostId? on, TimeSpan within, CancellationToken cancellation) =>
+        DoAsync(vm, "protect", JsonContent.Create(new ProtectRequest(on), ApiJson.Default.ProtectRequest), within, cancellation);
+
+    public Task<VmDocument> UnprotectAsync(VmName vm, TimeSpan within, CancellationToken cancellation) => DoAsync(vm, "unprotect", null, within, cancellation);
+
+    public Task<VmDocument> TakeOverAsync(VmName vm, TimeSpan within, CancellationToken cancellation) => DoAsync(vm, "takeover", null, within, cancellation);
+
+    public Task<VmDocument> SetAsync(VmName vm, ProtectionSettings settings, TimeSpan within, CancellationToken cancellation) =>
+        DoAsync(vm, "set", JsonContent.Create(settings, ApiJson.Default.ProtectionSettings), within, cancellation);
+
+    /// <summary>The keeper on that very host; for agents among themselves.</summary>
+    public Task<KeeperResponse> KeeperAsync(VmName vm, KeeperRequest request, TimeSpan within, CancellationToken cancellation) =>
+        AskAsync(HttpMethod.Post, $"v1/vms/{vm}/keeper", JsonContent.Create(request, ApiJson.Default.KeeperRequest), ApiJson.Default.KeeperResponse, within, cancellation);
+
+    public void Dispose() => _http.Dispose();
+
+    private Task<VmDocument> DoAsync(VmName vm, string verb, HttpContent? body, TimeSpan within, CancellationToken cancellation) =>
+        AskAsync(HttpMethod.Post, $"v1/vms/{vm}/{verb}", body, ApiJson.Default.VmDocument, within, cancellation);
+
+    private async Task<T> AskAsync<T>(HttpMethod method, string path, HttpContent? body, JsonTypeInfo<T> type, TimeSpan within, CancellationToken cancellation)
+    {
+        using var answer = await SendAsync(method, path, body, within, cancellation).ConfigureAwait(false);
+        try
+        {
+            return await answer.Content.ReadFromJsonAsync(type, cancellation).ConfigureAwait(false) ?? throw new JsonException("null");
+        }
+        catch (Exception e) when (e is JsonException or HttpRequestException)
+        {
+            throw new PolluxException($"{_who} answered something else than expected: {e.Message}", "are both of the same version?", e);
+        }
+    }
+
+    private async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, HttpContent? body, TimeSpan within, CancellationToken cancellation)
+    {
+        using var deadline = new CancellationTokenSource(within);
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellation);
+        try
+        {
+            using var request = new HttpRequestMessage(method, path) { Content = body };
+            var answer = await _http.SendAsync(request, end.Token).ConfigureAwait(false);
+            if (answer.IsSuccessStatusCode)
+            {
+                return answer;
+            }
+            using (answer)
+            {
+                throw await RefusalAsync(answer, end.Token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
+        {
+            throw new PolluxException($"{_who} did not answer within {within.TotalSeconds:0.#} s; whether it was done is unknown", "look with 'pollux vm list'", e);
+        }
+        catch (HttpRequestException e)
+        {
+            throw new PolluxException($"{_who} cannot be reached: {e.InnerException?.Message ?? e.Message}", "is polluxd running there?", e);
+        }
+    }
+
+    private async Task<PolluxException> RefusalAsync(HttpResponseMessage answer, CancellationToken cancellation)
+    {
+        try
+        {
+            var error = await answer.Content.ReadFromJsonAsync(ApiJson.Default.ApiError, cancellation).ConfigureAwait(false);
+            return new PolluxException(error!.Error.Problem, error.Error.NextStep);
+        }
+        catch (JsonException)
+        {
+            return new PolluxException($"{_who} refused with HTTP status {(int)answer.StatusCode}");
+        }
+    }
+
+    private static async ValueTask<Stream> ConnectAsync(string path, CancellationToken cancellation)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellation).ConfigureAwait(false);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,47 @@
+using System.Text.Json.Serialization;
+using Pollux.Cluster.Keepers;
+using Pollux.Cluster.Store;
+using Pollux.Core;
+using Pollux.Replication.Pair;
+
+namespace Pollux.Cluster.Api;
+
+/// <summary>A VM as the API shows it.</summary>
+/// <param name="State">stopped, starting, running, syncing, protected, holding, taking, stopping or unknown.</param>
+/// <param name="Note">Why it is so, in words; empty when there is nothing to say.</param>
+/// <param name="Host">Who runs it, or would.</param>
+/// <param name="Keepers">Each side of it that is known, whether it answers or not.</param>
+public sealed record VmDocument(
+    VmName Name, string State, string Note, HostId Host, HostId? Standby, VmRecord Record, Role? Role, StandbyAssignment? Assignment, IReadOnlyList<KeeperOnHost> Keepers);
+
+/// <summary>A keeper's own words, or why there are none.</summary>
+public sealed record KeeperOnHost(HostId Host, KeeperStatus? Status, string? Error);
+
+/// <param name="SpecYaml">A spec with absolute paths.</param>
+/// <param name="On">Its home; the asked host when null.</param>
+/// <param name="Standby">Where its standby shall be, if the user cares.</param>
+public sealed record DefineRequest(string SpecYaml, HostId? On = null, HostId? Standby = null);
+
+public sealed record StopRequest(bool Force = false);
+
+public sealed record ProtectRequest(HostId? On = null);
+
+public sealed record ApiError(ApiErrorDetail Error);
+
+/// <summary>What went wrong, in one sentence, and what to do.</summary>
+public sealed record ApiErrorDetail(string Problem, string? NextStep);
+
+/// <summary>JSON of the agent's API, camelCase.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(VmDocument))]
+[JsonSerializable(typeof(IReadOnlyList<VmDocument>))]
+[JsonSerializable(typeof(IReadOnlyList<HostRecord>))]
+[JsonSerializable(typeof(DefineRequest))]
+[JsonSerializable(typeof(StopRequest))]
+[JsonSerializable(typeof(ProtectRequest))]
+[JsonSerializable(typeof(ProtectionSettings))]
+[JsonSerializable(typeof(KeeperRequest))]
+[JsonSerializable(typeof(KeeperResponse))]
+[JsonSerializable(typeof(KeeperStatus))]
+[JsonSerializable(typeof(ApiError))]
+public sealed partial class ApiJson : JsonSerializerContext;
