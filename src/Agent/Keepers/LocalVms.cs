@@ -15,6 +15,8 @@ namespace Pollux.Agent.Keepers;
 internal sealed class LocalVms(AgentConfig config)
 {
     private const int LastWordsBytes = 4096;
+    private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Every VM that has a run directory here.</summary>
     public IReadOnlyList<VmName> Names() => Directory.Exists(config.VmsDirectory)
@@ -69,9 +71,9 @@ internal sealed class LocalVms(AgentConfig config)
 
     /// <summary>
     /// Starts a keeper, detached: in a session and a cgroup of its own, so that the agent's death does not touch it. Returns when it
-    /// was started; whether it lives is seen by <see cref="LookAsync"/>.
+    /// holds the VM's directory, or has ended.
     /// </summary>
-    public void Start(KeeperConfig keeper)
+    public async Task StartAsync(KeeperConfig keeper, CancellationToken cancellation)
     {
         Directory.CreateDirectory(keeper.RunDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         foreach (var group in Groups(keeper.Vm))
@@ -92,11 +94,20 @@ internal sealed class LocalVms(AgentConfig config)
         {
             start.ArgumentList.Add(argument);
         }
-        // The child is never waited for by name: the runtime reaps it, and its life is read from its lock.
-        using var process = System.Diagnostics.Process.Start(start);
+        using var process = System.Diagnostics.Process.Start(start) ?? throw new PolluxException($"{config.Keeper} cannot be started");
+        for (var waited = TimeSpan.Zero; waited < StartPatience && !process.HasExited && !IsHeld(keeper.RunDirectory); waited += PollEvery)
+        {
+            await Task.Delay(PollEvery, cancellation).ConfigureAwait(false);
+        }
     }
 
     public string? CgroupOf(VmName vm) => VmGroup(vm)?.Path;
+
+    private static bool IsHeld(string path)
+    {
+        using var taken = VmDirectory.TryTake(path);
+        return taken is null;
+    }
 
     private KeeperConfig? ReadConfig(VmName vm)
     {

@@ -102,8 +102,7 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         switch (action)
         {
             case AgentAction.StartKeeper start:
-                vms.Start(ConfigOf(start));
-                return Task.Delay(TimeSpan.FromMilliseconds(300), cancellation); // until its lock shows that it lives
+                return vms.StartAsync(ConfigOf(start), cancellation);
             case AgentAction.Stop stop:
                 return vms.ClientOf(stop.Vm).AskAsync(new KeeperRequest("stop", Force: stop.Force), AskWithin, cancellation);
             case AgentAction.ClearRemains:

@@ -27,6 +27,8 @@ internal static class PolluxCommand
             GlobalOptions.Timeout,
             GlobalOptions.Socket,
             DemoCommand.Create(),
+            VmCommand.Create(),
+            HostCommand.Create(),
             LabCommand.Create(),
             VersionCommand.Create(),
             CompletionCommand.Create(),

@@ -24,7 +24,7 @@ internal sealed class Invocation(ParseResult arguments, CancellationToken cancel
     internal OutputFormat Output { get; } = arguments.GetValue(GlobalOptions.Output);
 
     /// <summary>What the person allows, or the command's own default.</summary>
-    internal TimeSpan TimeoutOr(double seconds) => TimeSpan.FromSeconds(Arguments.GetValue(GlobalOptions.Timeout) ?? seconds);
+    internal TimeSpan TimeoutOr(TimeSpan usual) => Arguments.GetValue(GlobalOptions.Timeout) is { } seconds ? TimeSpan.FromSeconds(seconds) : usual;
 
     internal string Socket => Arguments.GetValue(GlobalOptions.Socket)!;
 
