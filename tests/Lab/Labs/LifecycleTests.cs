@@ -9,7 +9,7 @@ public sealed class LifecycleTests(BareLab lab)
     [Fact]
     public async Task Up_BesideAnotherLab_BothAnswerAndDownTakesOnlyItsOwn()
     {
-        var second = await LabCluster.UpAsync(BareLab.SecondName, hosts: 3, withAgents: false);
+        var second = await LabCluster.UpAsync(TestLabs.Second, hosts: 3, withAgents: false);
         try
         {
             Assert.All(await second.StatusAsync(), h => Assert.True(h.Etcd));
@@ -19,7 +19,7 @@ public sealed class LifecycleTests(BareLab lab)
             await second.DownAsync();
         }
 
-        Assert.Empty(Leftovers.Find(BareLab.SecondName));
+        Assert.Empty(Leftovers.Find(TestLabs.Second));
         Assert.All(await lab.Cluster.StatusAsync(), h => Assert.True(h.Etcd));
     }
 
@@ -52,9 +52,9 @@ public sealed class LifecycleTests(BareLab lab)
     {
         await KilledUpAsync(killAt);
 
-        await LabCluster.DownAsync(BareLab.SecondName);
+        await LabCluster.DownAsync(TestLabs.Second);
 
-        Assert.Empty(Leftovers.Find(BareLab.SecondName));
+        Assert.Empty(Leftovers.Find(TestLabs.Second));
         Assert.DoesNotContain(Process.GetProcesses(), IsOfSecondLab);
     }
 
@@ -63,7 +63,7 @@ public sealed class LifecycleTests(BareLab lab)
     {
         await KilledUpAsync("starting h2");
 
-        var second = await LabCluster.UpAsync(BareLab.SecondName, hosts: 2, withAgents: false);
+        var second = await LabCluster.UpAsync(TestLabs.Second, hosts: 2, withAgents: false);
         try
         {
             Assert.All(await second.StatusAsync(), h => Assert.True(h.Etcd));
@@ -76,7 +76,7 @@ public sealed class LifecycleTests(BareLab lab)
 
     private async Task KilledUpAsync(string killAt)
     {
-        var start = new ProcessStartInfo(lab.Cluster.Programs.Cli, ["lab", "up", "--no-agents", "--name", BareLab.SecondName.Value])
+        var start = new ProcessStartInfo(lab.Cluster.Programs.Cli, ["lab", "up", "--no-agents", "--name", TestLabs.Second.Value])
         {
             RedirectStandardError = true,
             RedirectStandardOutput = true,
@@ -90,6 +90,6 @@ public sealed class LifecycleTests(BareLab lab)
     }
 
     private static bool IsOfSecondLab(Process process) =>
-        Linux.Processes.ProcessTable.ArgumentsOf(process.Id)?.Any(a => a.Contains(BareLab.SecondName.StateDirectory, StringComparison.Ordinal)
-            || a.Contains(BareLab.SecondName.NamespacePrefix, StringComparison.Ordinal)) == true;
+        Linux.Processes.ProcessTable.ArgumentsOf(process.Id)?.Any(a => a.Contains(TestLabs.Second.StateDirectory, StringComparison.Ordinal)
+            || a.Contains(TestLabs.Second.NamespacePrefix, StringComparison.Ordinal)) == true;
 }

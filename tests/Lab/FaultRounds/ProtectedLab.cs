@@ -1,0 +1,75 @@
+using System.Net;
+using System.Net.NetworkInformation;
+using Pollux.Core;
+using Pollux.Lab.Hosts;
+using Pollux.Lab.Load;
+using Pollux.Lab.Tests.Labs;
+using Pollux.Lab.Vms;
+using Pollux.Qemu.Spec;
+
+namespace Pollux.Lab.Tests.FaultRounds;
+
+/// <summary>Two hosts and a witness with agents, and a Linux guest with Redis that is to be protected. It outlives every fault.</summary>
+public sealed class ProtectedLab : IAsyncLifetime
+{
+    private static readonly TimeSpan Boot = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Protect = TimeSpan.FromSeconds(60);
+
+    public static IPEndPoint Server { get; } = IPEndPoint.Parse("10.78.0.10:6379");
+
+    public LabCluster Cluster { get; private set; } = null!;
+
+    public LabVm Vm { get; private set; } = null!;
+
+    public PhysicalAddress VmMac { get; private set; } = null!;
+
+    public async Task InitializeAsync()
+    {
+        await LabCluster.DownAsync(TestLabs.WithVms);
+        Cluster = await LabCluster.UpAsync(TestLabs.WithVms, hosts: 2);
+        try
+        {
+            var file = Path.Combine(Cluster.Programs.Examples, "redis.yaml");
+            var spec = VmSpecReader.Read(await File.ReadAllTextAsync(file), file);
+            VmMac = PhysicalAddress.Parse(spec.Nics[0].Mac);
+            Vm = await LabVm.StartAsync(Cluster, spec, "h1");
+            await (await LoadAsync(0)).DisposeAsync();
+            await Vm.ProtectAsync("h1");
+        }
+        catch
+        {
+            await Cluster.DownAsync();
+            throw;
+        }
+    }
+
+    public async Task DisposeAsync() => await Cluster.DownAsync();
+
+    public Task<RedisLoad> LoadAsync(ulong seed) => RedisLoad.StartWhenServingAsync(Cluster.OpenClientSocket, Server, seed, Boot);
+
+    /// <summary>Every host on, and the VM protected: as a round begins.</summary>
+    public async Task<VmSight> WholeAsync()
+    {
+        foreach (var host in Cluster.Members.Where(h => h.Power == HostPower.Off))
+        {
+            await Cluster.PowerOnAsync(host.Name.Value);
+        }
+        return await Vm.UntilAsync(s => s is { State: "protected", Role: { Standby: not null } }, "protected", Protect);
+    }
+
+    /// <summary>The host on a side of the pair.</summary>
+    public static HostId HostOf(VmSight sight, Side side) => side == Side.Primary ? sight.Role!.Primary.Host : sight.Role!.Standby!.Host;
+}
+
+/// <summary>A side of the pair.</summary>
+public enum Side
+{
+    Primary,
+    Standby,
+}
+
+[CollectionDefinition(Name)]
+public sealed class ProtectedLabTests : ICollectionFixture<ProtectedLab>
+{
+    public const string Name = "protected lab";
+}
