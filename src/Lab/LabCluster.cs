@@ -109,6 +109,9 @@ public sealed class LabCluster
         await ReadyAsync([machine], cancellation).ConfigureAwait(false);
     }
 
+    /// <summary>Copies the logs of all hosts and keepers into a directory, which the lab's end leaves alone.</summary>
+    public void SaveLogs(string directory) => LabLogs.Save(Members, directory);
+
     /// <summary>Makes a fault ready, so that striking takes microseconds.</summary>
     public PreparedFault Prepare(LabFault fault) => PreparedFault.Create(this, fault);
 

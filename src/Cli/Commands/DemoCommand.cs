@@ -53,7 +53,7 @@ internal static class DemoCommand
             // A demo that was killed left it.
             await LabCluster.DownAsync(name, invocation.Cancellation);
             var lab = await LabCluster.UpAsync(name, hosts: 2, withAgents: true, progress, invocation.Cancellation);
-            var (report, timeline) = await DemoRun.RunAsync(lab, settings, progress, invocation.Cancellation);
+            var (report, timeline) = await RunAsync(lab, settings, progress, invocation.Cancellation);
             await WriteAsync(invocation, report, timeline);
             return report.IsGood ? PolluxCommand.Done : PolluxCommand.Failed;
         }
@@ -61,6 +61,32 @@ internal static class DemoCommand
         {
             await LabCluster.DownAsync(name, CancellationToken.None);
         }
+    }
+
+    private static async Task<(DemoReport Report, DemoTimeline? Timeline)> RunAsync(
+        LabCluster lab, DemoSettings settings, IProgress<string> progress, CancellationToken cancellation)
+    {
+        try
+        {
+            var outcome = await DemoRun.RunAsync(lab, settings, progress, cancellation);
+            if (!outcome.Report.IsGood)
+            {
+                progress.Report($"the hosts' logs are kept in {KeepLogs(lab)}");
+            }
+            return outcome;
+        }
+        catch (PolluxException e)
+        {
+            throw new PolluxException(e.Problem, $"the hosts' logs are kept in {KeepLogs(lab)}", e);
+        }
+    }
+
+    /// <summary>The lab goes with its logs; a failure is looked into afterwards.</summary>
+    private static string KeepLogs(LabCluster lab)
+    {
+        var directory = Directory.CreateTempSubdirectory("pollux-demo-").FullName;
+        lab.SaveLogs(directory);
+        return directory;
     }
 
     private static async Task WriteAsync(Invocation invocation, DemoReport report, DemoTimeline? timeline)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using Pollux.Cluster.Api;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Lab.Faults;
@@ -17,7 +18,7 @@ public sealed class DemoRun
 {
     private static readonly IPEndPoint Server = IPEndPoint.Parse("10.78.0.10:6379");
     private static readonly TimeSpan Boot = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan Protect = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan Protect = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Answer = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Baseline = TimeSpan.FromSeconds(4);
 
@@ -113,12 +114,12 @@ public sealed class DemoRun
     }
 
     /// <summary>Protects in the first round; later the agents do so by themselves, once a second host is there.</summary>
-    private async Task<VmSight> ProtectedAsync(int round, CancellationToken cancellation)
+    private async Task<VmDocument> ProtectedAsync(int round, CancellationToken cancellation)
     {
         if (round == 1)
         {
             _progress.Report("protecting it, under load");
-            await _vm.ProtectAsync("h1", cancellation).ConfigureAwait(false);
+            await _vm.ProtectAsync(cancellation).ConfigureAwait(false);
         }
         return await _vm.UntilAsync(s => s is { State: "protected", Role: not null }, "protected", Protect, cancellation).ConfigureAwait(false);
     }
@@ -182,7 +183,7 @@ public sealed class DemoRun
 
     /// <summary>A round as it was seen.</summary>
     private sealed record Seen(
-        KeeperStatus Primary, HostId Victim, VmSight After, StruckFault Struck, RequestLog Log, long BeginTicks, long EndTicks, LoadReport Found)
+        KeeperStatus Primary, HostId Victim, VmDocument After, StruckFault Struck, RequestLog Log, long BeginTicks, long EndTicks, LoadReport Found)
     {
         internal bool IsTakeover => After.Role is { } role && role.Primary.Host != Victim;
 

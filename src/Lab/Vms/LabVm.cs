@@ -1,4 +1,4 @@
-using System.Text.Json;
+using Pollux.Cluster.Api;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Lab.Hosts;
@@ -9,6 +9,7 @@ namespace Pollux.Lab.Vms;
 /// <summary>A VM of a lab, driven through the agents as a user would.</summary>
 public sealed class LabVm(LabCluster lab, VmName name)
 {
+    private static readonly TimeSpan Within = TimeSpan.FromSeconds(45);
     private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(100);
 
     public VmName Name => name;
@@ -16,80 +17,81 @@ public sealed class LabVm(LabCluster lab, VmName name)
     /// <summary>Defines the VM with its home on a host and starts it; returns when the agent has taken the order.</summary>
     public static async Task<LabVm> StartAsync(LabCluster lab, VmSpec spec, string host, CancellationToken cancellation = default)
     {
-        var vm = new LabVm(lab, spec.Name);
-        var define = JsonSerializer.Serialize(new DefineRequest(VmSpecWriter.Write(spec), HostId.Create(host)), AgentApiJson.Default.DefineRequest);
-        await AgentApi.PostAsync(lab[host], "/v1/vms", define, cancellation).ConfigureAwait(false);
-        await vm.OrderAsync(host, "start", cancellation).ConfigureAwait(false);
-        return vm;
+        using var agent = AgentOf(lab[host]);
+        await agent.DefineAsync(new DefineRequest(VmSpecWriter.Write(spec)), Within, cancellation).ConfigureAwait(false);
+        await agent.StartAsync(spec.Name, Within, cancellation).ConfigureAwait(false);
+        return new LabVm(lab, spec.Name);
     }
 
-    public Task ProtectAsync(string host, CancellationToken cancellation = default) => OrderAsync(host, "protect", cancellation);
+    public Task ProtectAsync(CancellationToken cancellation = default) => AskAsync(a => a.ProtectAsync(name, null, Within, cancellation));
 
     /// <summary>Planned: returns when the other host runs it.</summary>
-    public Task TakeOverAsync(string host, CancellationToken cancellation = default) => OrderAsync(host, "takeover", cancellation);
+    public Task TakeOverAsync(CancellationToken cancellation = default) => AskAsync(a => a.TakeOverAsync(name, Within, cancellation));
 
-    public Task SetAsync(string host, ProtectionSettings settings, CancellationToken cancellation = default) =>
-        AgentApi.PostAsync(lab[host], $"/v1/vms/{name}/set", JsonSerializer.Serialize(settings, AgentApiJson.Default.ProtectionSettings), cancellation);
+    public Task SetAsync(ProtectionSettings settings, CancellationToken cancellation = default) => AskAsync(a => a.SetAsync(name, settings, Within, cancellation));
 
     /// <summary>The VM as the first agent shows it that answers.</summary>
     /// <exception cref="PolluxException">None does.</exception>
-    public async Task<VmSight> ShowAsync(CancellationToken cancellation = default)
+    public Task<VmDocument> ShowAsync(CancellationToken cancellation = default) => AskAsync(a => a.VmAsync(name, Within, cancellation));
+
+    /// <summary>Waits until the VM is as wanted. Slow to ask, so as not to disturb what is measured.</summary>
+    /// <exception cref="PolluxException">It was not within the deadline; says how it was instead.</exception>
+    public async Task<VmDocument> UntilAsync(Func<VmDocument, bool> isSo, string wanted, TimeSpan deadline, CancellationToken cancellation = default)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        patience.CancelAfter(deadline);
+        var last = "no agent has shown it";
+        try
+        {
+            while (true)
+            {
+                try
+                {
+                    var seen = await ShowAsync(patience.Token).ConfigureAwait(false);
+                    if (isSo(seen))
+                    {
+                        return seen;
+                    }
+                    last = $"it is {seen.State} on {seen.Host}{(seen.Note.Length > 0 ? $" ({seen.Note})" : "")}";
+                }
+                catch (PolluxException e)
+                {
+                    last = e.Message;
+                }
+                await Task.Delay(Pace, patience.Token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new PolluxException($"VM '{name}' is not {wanted} after {deadline.TotalSeconds:0} s: {last}", $"see the logs in {lab.Name.StateDirectory}/hosts/*/log");
+        }
+    }
+
+    private static AgentClient AgentOf(LabHost host) => AgentClient.Local(host.AgentSocket);
+
+    /// <summary>Asks the agents of the hosts that are on, one after the other, until one does it.</summary>
+    private async Task<T> AskAsync<T>(Func<AgentClient, Task<T>> what)
     {
         PolluxException? failure = null;
         foreach (var host in lab.Hosts.Where(h => h.Power == HostPower.On))
         {
             try
             {
-                return await ShowAsync(host, cancellation).ConfigureAwait(false);
+                using var agent = AgentOf(host);
+                return await what(agent).ConfigureAwait(false);
             }
             catch (PolluxException e)
             {
                 failure = e;
             }
         }
-        throw failure ?? new PolluxException($"no host of lab '{lab.Name}' is on");
+        throw failure ?? new PolluxException($"no host of lab '{lab.Name}' is on", "pollux lab power-on h1");
     }
+}
 
-    /// <summary>Waits until the VM is as wanted. Slow to ask, so as not to disturb what is measured.</summary>
-    /// <exception cref="PolluxException">It was not within the deadline; says how it was instead.</exception>
-    public async Task<VmSight> UntilAsync(Func<VmSight, bool> isSo, string wanted, TimeSpan deadline, CancellationToken cancellation = default)
-    {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        patience.CancelAfter(deadline);
-        var last = "no agent has shown it";
-        while (true)
-        {
-            try
-            {
-                var sight = await ShowAsync(patience.Token).ConfigureAwait(false);
-                if (isSo(sight))
-                {
-                    return sight;
-                }
-                last = $"it is {sight.State} on {sight.Role?.Primary.Host}{(sight.Note is { Length: > 0 } note ? $" ({note})" : "")}";
-            }
-            catch (PolluxException e)
-            {
-                last = e.Message;
-            }
-            catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
-            {
-                throw new PolluxException($"VM '{name}' is not {wanted} after {deadline.TotalSeconds:0} s: {last}", $"see the logs in {lab.Name.StateDirectory}/hosts/*/log");
-            }
-            try
-            {
-                await Task.Delay(Pace, patience.Token).ConfigureAwait(false);
-            }
-            catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
-            {
-                // Said at the next look.
-            }
-        }
-    }
-
-    private Task<VmSight> ShowAsync(LabHost host, CancellationToken cancellation) =>
-        AgentApi.GetAsync(host, $"/v1/vms/{name}", AgentApiJson.Default.VmSight, cancellation);
-
-    private Task OrderAsync(string host, string order, CancellationToken cancellation) =>
-        AgentApi.PostAsync(lab[host], $"/v1/vms/{name}/{order}", "{}", cancellation);
+/// <summary>Questions to a VM's document.</summary>
+public static class VmDocumentExtensions
+{
+    /// <summary>The status of the keeper on a host, if it answered.</summary>
+    public static KeeperStatus? KeeperOn(this VmDocument vm, HostId host) => vm.Keepers.FirstOrDefault(k => k.Host == host)?.Status;
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.NetworkInformation;
+using Pollux.Cluster.Api;
 using Pollux.Core;
 using Pollux.Lab.Hosts;
 using Pollux.Lab.Load;
@@ -34,7 +35,7 @@ public sealed class ProtectedLab : IAsyncLifetime
             VmMac = PhysicalAddress.Parse(spec.Nics[0].Mac);
             Vm = await LabVm.StartAsync(Cluster, spec, "h1");
             await (await LoadAsync(0)).DisposeAsync();
-            await Vm.ProtectAsync("h1");
+            await Vm.ProtectAsync();
         }
         catch
         {
@@ -48,7 +49,7 @@ public sealed class ProtectedLab : IAsyncLifetime
     public Task<RedisLoad> LoadAsync(ulong seed) => RedisLoad.StartWhenServingAsync(Cluster.OpenClientSocket, Server, seed, Boot);
 
     /// <summary>Every host on, and the VM protected: as a round begins.</summary>
-    public async Task<VmSight> WholeAsync()
+    public async Task<VmDocument> WholeAsync()
     {
         foreach (var host in Cluster.Members.Where(h => h.Power == HostPower.Off))
         {
@@ -58,7 +59,7 @@ public sealed class ProtectedLab : IAsyncLifetime
     }
 
     /// <summary>The host on a side of the pair.</summary>
-    public static HostId HostOf(VmSight sight, Side side) => side == Side.Primary ? sight.Role!.Primary.Host : sight.Role!.Standby!.Host;
+    public static HostId HostOf(VmDocument sight, Side side) => side == Side.Primary ? sight.Role!.Primary.Host : sight.Role!.Standby!.Host;
 }
 
 /// <summary>A side of the pair.</summary>
