@@ -18,7 +18,7 @@ public sealed class DemoRun
 {
     private static readonly IPEndPoint Server = IPEndPoint.Parse("10.78.0.10:6379");
     private static readonly TimeSpan Boot = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan Protect = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Protect = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Answer = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Baseline = TimeSpan.FromSeconds(4);
 
