@@ -1,3 +1,4 @@
+using Pollux.Core;
 using Pollux.Lab.Network;
 
 namespace Pollux.Lab.Judgement;
@@ -6,19 +7,22 @@ namespace Pollux.Lab.Judgement;
 public sealed class SwitchRecording : IAsyncDisposable
 {
     public const string Client = "client";
+    private readonly LabCluster _lab;
     private readonly string _directory;
     private readonly List<(string Host, Capture Capture)> _captures = [];
 
-    private SwitchRecording(string directory) => _directory = directory;
+    private SwitchRecording(LabCluster lab, string directory) => (_lab, _directory) = (lab, directory);
 
-    /// <summary>Returns when all captures listen. A host's port exists while it is on; a host that was off is not recorded.</summary>
+    /// <summary>
+    /// Returns when all captures listen. A host has a port while it is on, and a new one at each power-on: see <see cref="AddAsync"/>.
+    /// </summary>
     public static async Task<SwitchRecording> StartAsync(LabCluster lab, CancellationToken cancellation = default)
     {
-        var recording = new SwitchRecording(Directory.CreateTempSubdirectory("pollux-capture").FullName);
+        var recording = new SwitchRecording(lab, Directory.CreateTempSubdirectory("pollux-capture").FullName);
         try
         {
             var ports = lab.Hosts.Where(h => h.Power != Hosts.HostPower.Off).Select(h => h.Name.Value).Append(Client);
-            var started = await Task.WhenAll(ports.Select(p => recording.CaptureAsync(lab, p, cancellation))).ConfigureAwait(false);
+            var started = await Task.WhenAll(ports.Select(p => recording.CaptureAsync(p, cancellation))).ConfigureAwait(false);
             recording._captures.AddRange(started);
             return recording;
         }
@@ -28,6 +32,10 @@ public sealed class SwitchRecording : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>Records the new port of a host that was powered on again.</summary>
+    public async Task AddAsync(HostId host, CancellationToken cancellation = default) =>
+        _captures.Add(await CaptureAsync(host.Value, cancellation).ConfigureAwait(false));
 
     /// <summary>Ends the captures and gives all frames.</summary>
     public async Task<IReadOnlyList<SwitchFrame>> StopAsync()
@@ -49,6 +57,9 @@ public sealed class SwitchRecording : IAsyncDisposable
         Directory.Delete(_directory, recursive: true);
     }
 
-    private async Task<(string Host, Capture Capture)> CaptureAsync(LabCluster lab, string port, CancellationToken cancellation) =>
-        (port, await lab.StartCaptureAsync($"{port}-{LabNetwork.Lan}", Path.Combine(_directory, port + ".pcap"), cancellation).ConfigureAwait(false));
+    private async Task<(string Host, Capture Capture)> CaptureAsync(string port, CancellationToken cancellation)
+    {
+        var file = Path.Combine(_directory, $"{port}-{_captures.Count}.pcap");
+        return (port, await _lab.StartCaptureAsync($"{port}-{LabNetwork.Lan}", file, cancellation).ConfigureAwait(false));
+    }
 }

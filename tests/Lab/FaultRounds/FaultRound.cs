@@ -51,7 +51,7 @@ internal sealed class FaultRound(ProtectedLab lab, string fault, Side side, ulon
             Strike(new LabFault.Thaw(host.Value));
             await AnsweredAsync(load, RequestsAfter);
         }
-        await lab.WholeAsync();
+        await lab.WholeAsync(recording);
         await AnsweredAsync(load, RequestsAfter);
 
         var after = await lab.Vm.ShowAsync();

@@ -46,6 +46,10 @@ public sealed class FaultRoundTests(ProtectedLab lab, ITestOutputHelper output)
         var result = await new FaultRound(lab, fault, side, seed).RunAsync();
 
         output.WriteLine($"{fault} of the {side}, round {seed}: {result}");
+        if (Environment.GetEnvironmentVariable("POLLUX_ROUNDS_LOG") is { Length: > 0 } file)
+        {
+            await File.AppendAllTextAsync(file, $"{fault} of the {side}, round {seed}: {result}\n");
+        }
         Assert.True(result.Client.IsClean, $"{result.Client}");
         Assert.True(result.Switch.IsClean, string.Join('\n', result.Switch.Complaints));
         if (takeover is { } expected)

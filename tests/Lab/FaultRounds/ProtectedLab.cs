@@ -3,6 +3,7 @@ using System.Net.NetworkInformation;
 using Pollux.Cluster.Api;
 using Pollux.Core;
 using Pollux.Lab.Hosts;
+using Pollux.Lab.Judgement;
 using Pollux.Lab.Load;
 using Pollux.Lab.Tests.Labs;
 using Pollux.Lab.Vms;
@@ -48,12 +49,16 @@ public sealed class ProtectedLab : IAsyncLifetime
 
     public Task<RedisLoad> LoadAsync(ulong seed) => RedisLoad.StartWhenServingAsync(Cluster.OpenClientSocket, Server, seed, Boot);
 
-    /// <summary>Every host on, and the VM protected: as a round begins.</summary>
-    public async Task<VmDocument> WholeAsync()
+    /// <summary>Every host on, and the VM protected: as a round begins, and as it ends.</summary>
+    public async Task<VmDocument> WholeAsync(SwitchRecording? recording = null)
     {
         foreach (var host in Cluster.Members.Where(h => h.Power == HostPower.Off))
         {
             await Cluster.PowerOnAsync(host.Name.Value);
+            if (recording is not null)
+            {
+                await recording.AddAsync(host.Name);
+            }
         }
         return await Vm.UntilAsync(s => s is { State: "protected", Role: { Standby: not null } }, "protected", Protect);
     }
