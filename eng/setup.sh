@@ -1,5 +1,5 @@
 #!/bin/bash
-# Prepares this checkout: packages, etcd, the Redis guest, native parts, the solution, bin/.
+# Prepares this checkout: packages, etcd, the guests, native parts, the solution, bin/.
 # Idempotent, and quick when nothing is to do. Needs root; says what it does; details go to .cache/setup.log.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
@@ -21,7 +21,7 @@ flock 9
 log=.cache/setup.log
 : > "$log"
 configuration=${POLLUX_CONFIGURATION:-Release}
-packages=(qemu-system-x86 iproute2 nftables tcpdump tini gcc libc6-dev busybox-static cpio xz-utils procps util-linux)
+packages=(qemu-system-x86 iproute2 nftables tcpdump tini gcc binutils libc6-dev busybox-static cpio xz-utils procps util-linux)
 
 # step TEXT COMMAND…: runs the command with its output in the log; says how long it took, or shows the log's end.
 step() {
@@ -127,6 +127,7 @@ if [ "${#missing[@]}" != 0 ]; then
 fi
 step "etcd (unpacked, not installed)" eng/unpack-etcd.sh
 step "Redis guest" guest/build-redis.sh
+step "32-bit guest" guest/build-boot32.sh
 step "native parts" build_native
 if solution_changed; then
   step "solution, $configuration" build_solution
