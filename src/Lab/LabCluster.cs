@@ -100,11 +100,14 @@ public sealed class LabCluster
     public async Task<IReadOnlyList<HostStatus>> StatusAsync(CancellationToken cancellation = default) =>
         await Task.WhenAll(Members.Select(m => HostStatus.AskAsync(Name, m, _plan.Voters.Contains(m.Member), HasAgent(m), cancellation))).ConfigureAwait(false);
 
-    /// <summary>Starts a host that was powered off: empty memory, the same disk. Returns when its services answer.</summary>
+    /// <summary>
+    /// Starts a host that was powered off, be it a moment ago: empty memory, the same disk. Returns when its services answer.
+    /// </summary>
     public async Task PowerOnAsync(string host, CancellationToken cancellation = default)
     {
         var machine = this[host];
         using var changing = await LabLock.TakeAsync(Name, cancellation).ConfigureAwait(false);
+        await machine.DeadAsync(cancellation).ConfigureAwait(false);
         await StartAsync(machine, cancellation).ConfigureAwait(false);
         await ReadyAsync([machine], cancellation).ConfigureAwait(false);
     }

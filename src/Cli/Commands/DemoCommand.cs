@@ -57,6 +57,11 @@ internal static class DemoCommand
             await WriteAsync(invocation, report, timeline);
             return report.IsGood ? PolluxCommand.Done : PolluxCommand.Failed;
         }
+        catch (OperationCanceledException) when (invocation.Cancellation.IsCancellationRequested)
+        {
+            invocation.Progress("interrupted; removing the lab");
+            return PolluxCommand.Interrupted;
+        }
         finally
         {
             await LabCluster.DownAsync(name, CancellationToken.None);

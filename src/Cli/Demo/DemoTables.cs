@@ -30,7 +30,7 @@ internal static class DemoTables
         {
             console.MarkupLine(line);
         }
-        console.MarkupLine("[green]█[/] runs the guest  [grey]░[/] stands by  [yellow]▒[/] hears nothing  [orange1]▓[/] takes over  [aqua]▅[/] replies at the client");
+        console.MarkupLine("[green]█[/] runs  [grey]░[/] stands by  [yellow]▒[/] hears nothing  [orange1]▓[/] takes over  [aqua]▅[/] replies at the client");
         console.WriteLine();
     }
 
@@ -44,12 +44,12 @@ internal static class DemoTables
         table.AddRow("wrong answers", client.WrongAnswers == 0 ? "[green]0[/]" : $"[red]{Number(client.WrongAnswers)}[/]");
         table.AddRow("its TCP connection", client.ConnectionSurvived ? "[green]survived[/]" : "[red]was lost[/]");
         table.AddRow("longest time without a reply", Ms(client.LongestGapMs));
-        table.AddRow("round trip unprotected, half / 99 of 100", $"{Ms(client.RttMs.Unprotected.P50)} / {Ms(client.RttMs.Unprotected.P99)}");
-        table.AddRow("round trip protected, half / 99 of 100", $"{Ms(client.RttMs.Protected.P50)} / {Ms(client.RttMs.Protected.P99)}");
+        table.AddRow("round trip unprotected, median / 99th percentile", $"{Ms(client.RttMs.Unprotected.P50)} / {Ms(client.RttMs.Unprotected.P99)}");
+        table.AddRow("round trip protected, median / 99th percentile", $"{Ms(client.RttMs.Protected.P50)} / {Ms(client.RttMs.Protected.P99)}");
         table.AddEmptyRow();
         table.AddRow("[bold]what the protection did[/]", $"QEMU {report.QemuVersion}, {report.Accelerator}");
         table.AddRow("checkpoints", $"{Number(report.Checkpoints.Count)}, {report.Checkpoints.PerSecond.ToString("0.#", CultureInfo.InvariantCulture)} a second");
-        table.AddRow("guest paused for each, half / 99 of 100", $"{Ms(report.Checkpoints.PauseMs.P50)} / {Ms(report.Checkpoints.PauseMs.P99)}");
+        table.AddRow("guest paused for each, median / 99th percentile", $"{Ms(report.Checkpoints.PauseMs.P50)} / {Ms(report.Checkpoints.PauseMs.P99)}");
         AddTakeover(table, report);
         return table;
     }
@@ -82,7 +82,7 @@ internal static class DemoTables
     }
 
     private static string Verdict(DemoReport report) => report.IsGood
-        ? "[green]The host is gone, the guest runs on: nothing acknowledged was lost and the connection survived.[/]"
+        ? "[green]Nothing acknowledged was lost, and the client's connection survived.[/]"
         : $"[red]Not as it should be: {Markup.Escape(report.Client.FirstComplaint ?? "see the table")}[/]";
 
     private static string Number(long value) => value.ToString("N0", CultureInfo.InvariantCulture);

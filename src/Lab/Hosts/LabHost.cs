@@ -49,6 +49,17 @@ public sealed class LabHost(LabName lab, LabMember member)
     public int InitProcess() => FindInit()
         ?? throw new PolluxException($"host {member.Name} of lab '{lab}' is off", $"pollux lab power-on {member.Name}");
 
+    /// <summary>Waits until the last process of a host that was powered off has gone. A host that is on is not waited for.</summary>
+    public async Task DeadAsync(CancellationToken cancellation = default)
+    {
+        if (Power == HostPower.Off || LabNetwork.IsConnected(lab, member))
+        {
+            return;
+        }
+        await Polling.UntilAsync(() => Power == HostPower.Off, Deadline,
+            () => $"processes of host {member.Name} do not end: {string.Join(", ", Cgroup.Processes())}", cancellation).ConfigureAwait(false);
+    }
+
     /// <summary>A host that is off starts; returns when its first process runs. Its files must be written.</summary>
     internal async Task StartAsync(CancellationToken cancellation)
     {

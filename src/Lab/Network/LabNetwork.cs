@@ -59,6 +59,13 @@ internal static class LabNetwork
             """, cancellation).ConfigureAwait(false);
     }
 
+    /// <summary>Whether the switch's ports of a member that has been started are up. Power-off takes them down before it kills.</summary>
+    internal static bool IsConnected(LabName lab, LabMember member)
+    {
+        using var ports = InterfacePower.Of(lab.SwitchNamespace);
+        return ports.IsUp(MgmtPort(member));
+    }
+
     /// <summary>
     /// Removes a dead host's cables and namespace. The cables by name: processes elsewhere may hold the namespace alive, and a
     /// connection of the dead host must not speak again when the host is powered on.

@@ -24,17 +24,26 @@ public sealed unsafe partial class InterfacePower : IDisposable
         new(NetworkNamespace.OpenSocket(networkNamespace, AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp));
 
     /// <exception cref="LinuxException">There is no such interface.</exception>
+    public bool IsUp(string name) => (Read(name).Flags & Up) != 0;
+
+    /// <exception cref="LinuxException">There is no such interface.</exception>
     public void Set(string name, bool up)
     {
-        Invariant.Check(Encoding.ASCII.GetByteCount(name) < NameBytes, "an interface name has at most 15 bytes");
-        var request = default(InterfaceRequest);
-        Encoding.ASCII.GetBytes(name, new Span<byte>(request.Name, NameBytes));
-        Control(GetFlags, &request, name);
+        var request = Read(name);
         request.Flags = (short)(up ? request.Flags | Up : request.Flags & ~Up);
         Control(SetFlags, &request, name);
     }
 
     public void Dispose() => _control.Dispose();
+
+    private InterfaceRequest Read(string name)
+    {
+        Invariant.Check(Encoding.ASCII.GetByteCount(name) < NameBytes, "an interface name has at most 15 bytes");
+        var request = default(InterfaceRequest);
+        Encoding.ASCII.GetBytes(name, new Span<byte>(request.Name, NameBytes));
+        Control(GetFlags, &request, name);
+        return request;
+    }
 
     private void Control(nuint what, InterfaceRequest* request, string name)
     {

@@ -11,9 +11,10 @@ namespace Pollux.Lab.Tests.FaultRounds;
 
 /// <summary>What a round found.</summary>
 /// <param name="PrimaryBefore">The host that ran the VM when the fault struck.</param>
+/// <param name="Swaps">How often the role was swapped meanwhile.</param>
 /// <param name="FirstAnswerMs">From just before the fault to the end of the silence that it made.</param>
 public sealed record RoundResult(
-    HostId PrimaryBefore, HostId PrimaryAfter, double? FirstAnswerMs, TakeoverStatus? Takeover, LoadReport Client, SwitchVerdict Switch)
+    HostId PrimaryBefore, HostId PrimaryAfter, long Swaps, double? FirstAnswerMs, TakeoverStatus? Takeover, LoadReport Client, SwitchVerdict Switch)
 {
     public bool IsTakeover => PrimaryAfter != PrimaryBefore;
 
@@ -60,7 +61,7 @@ internal sealed class FaultRound(ProtectedLab lab, string fault, Side side, ulon
         var verdict = SwitchJudge.Judge(lab.VmMac, frames, side == Side.Primary ? silent : null);
         var outage = load.Log.OutageAt(struck.StopwatchTicks, Grace);
         return new RoundResult(
-            primary, after.Role!.Primary.Host, outage is { } gap ? (gap.ToTicks - struck.StopwatchTicks) * 1000.0 / Stopwatch.Frequency : null,
+            primary, after.Role!.Primary.Host, after.Role.Term - before.Role.Term, outage is { } gap ? (gap.ToTicks - struck.StopwatchTicks) * 1000.0 / Stopwatch.Frequency : null,
             after.KeeperOn(after.Role.Primary.Host)?.LastTakeover, client, verdict);
     }
 
@@ -86,6 +87,7 @@ internal sealed class FaultRound(ProtectedLab lab, string fault, Side side, ulon
         switch (fault)
         {
             case "power-off":
+                await lab.Cluster[host.Value].DeadAsync();
                 return new SilencingFault(host.Value, struck.UnixMs + struck.TookMs);
             case "freeze":
                 await Polling.UntilAsync(() => lab.Cluster[host.Value].Power == HostPower.Frozen, Patience, () => $"{host} does not freeze");

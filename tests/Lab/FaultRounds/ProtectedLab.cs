@@ -60,6 +60,7 @@ public sealed class ProtectedLab : IAsyncLifetime
                 await recording.AddAsync(host.Name);
             }
         }
+        await Polling.UntilAsync(async c => (await Cluster.StatusAsync(c)).All(h => h.Agent != false), Protect, () => "not every agent answers");
         return await Vm.UntilAsync(s => s is { State: "protected", Role: { Standby: not null } }, "protected", Protect);
     }
 

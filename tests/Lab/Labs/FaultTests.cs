@@ -31,7 +31,7 @@ public sealed class FaultTests(BareLab lab) : IDisposable
         {
             struck = fault.Strike();
         }
-        await Polling.UntilAsync(() => Cluster["h1"].Power == HostPower.Off, Deadline, () => "h1 stays on");
+        await Cluster["h1"].DeadAsync();
         await capture.StopAsync();
         await Cluster.PowerOnAsync("h1");
 
@@ -80,6 +80,21 @@ public sealed class FaultTests(BareLab lab) : IDisposable
             thaw.Strike();
         }
         await Polling.UntilAsync(async c => (await Cluster.StatusAsync(c)).All(h => h.Etcd == true), Deadline, () => "etcd on h1 does not thaw");
+    }
+
+    [Fact]
+    public async Task PowerOn_WhileThePoweredOffHostStillDies_StartsItAnew()
+    {
+        var before = Cluster["h1"].InitProcess();
+        using (var fault = Cluster.Prepare(new LabFault.PowerOff("h1")))
+        {
+            fault.Strike();
+        }
+
+        await Cluster.PowerOnAsync("h1");
+
+        Assert.Equal(HostPower.On, Cluster["h1"].Power);
+        Assert.NotEqual(before, Cluster["h1"].InitProcess());
     }
 
     [Fact]
