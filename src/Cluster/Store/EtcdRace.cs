@@ -1,3 +1,5 @@
+using System.Threading.Channels;
+
 namespace Pollux.Cluster.Store;
 
 /// <summary>
@@ -6,6 +8,10 @@ namespace Pollux.Cluster.Store;
 /// </summary>
 internal sealed class EtcdRace(IReadOnlyList<EtcdMember> members, TimeProvider clock) : IAsyncDisposable
 {
+    private const int CallsMax = 4;
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(30);
+    private static readonly TimeSpan HedgeAfter = TimeSpan.FromMilliseconds(250);
+
     private readonly CancellationTokenSource closing = new();
     private readonly HashSet<Task> stragglers = [];
 
@@ -27,7 +33,11 @@ internal sealed class EtcdRace(IReadOnlyList<EtcdMember> members, TimeProvider c
         throw new StoreUnavailableException(string.Join(", ", failures.Select(f => f.Message)), failures[0]);
     }
 
-    /// <summary>Every member's answer or failure as it comes; the caller may stop at any of them.</summary>
+    /// <summary>
+    /// Every member's answer or failure as it comes; the caller may stop at any of them. A member that fails is asked again a little
+    /// later, and one that is silent once more beside the first call, until the deadline: a request that was on its way to a leader
+    /// that died is answered late or never, while the same request sent anew is answered as soon as there is a new leader.
+    /// </summary>
     internal async IAsyncEnumerable<(T? Answer, EtcdFailure? Failure)> AnswersAsync<T>(
         Func<EtcdMember, CancellationToken, Task<T>> call,
         TimeSpan within,
@@ -36,14 +46,21 @@ internal sealed class EtcdRace(IReadOnlyList<EtcdMember> members, TimeProvider c
         cancellation.ThrowIfCancellationRequested();
         var deadline = new CancellationTokenSource(within, clock);
         var end = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, closing.Token);
-        var running = members.Select(m => Try(call, m, end.Token)).ToList();
-        var settled = Settle(running.ToArray(), deadline, end);
-        Adopt(settled);
-        while (running.Count > 0)
+        var heard = Channel.CreateUnbounded<(T?, EtcdFailure?)>();
+        var enough = new CancellationTokenSource();
+        var asking = members.Select(m => AskUntilAnsweredAsync(call, m, heard.Writer, enough.Token, end.Token)).ToArray();
+        Adopt(SettleAsync(asking, heard.Writer, deadline, end));
+        try
         {
-            var next = await Task.WhenAny(running).WaitAsync(cancellation).ConfigureAwait(false);
-            running.Remove(next);
-            yield return await next.ConfigureAwait(false);
+            await foreach (var answer in heard.Reader.ReadAllAsync(cancellation).ConfigureAwait(false))
+            {
+                yield return answer;
+            }
+        }
+        finally
+        {
+            // What is under way may end by itself; nothing new is begun.
+            await enough.CancelAsync().ConfigureAwait(false);
         }
     }
 
@@ -60,7 +77,47 @@ internal sealed class EtcdRace(IReadOnlyList<EtcdMember> members, TimeProvider c
         closing.Dispose();
     }
 
-    private static async Task<(T?, EtcdFailure?)> Try<T>(Func<EtcdMember, CancellationToken, Task<T>> call, EtcdMember member, CancellationToken deadline)
+    private async Task AskUntilAnsweredAsync<T>(
+        Func<EtcdMember, CancellationToken, Task<T>> call, EtcdMember member, ChannelWriter<(T?, EtcdFailure?)> heard, CancellationToken enough, CancellationToken deadline)
+    {
+        var calls = new List<Task<(T?, EtcdFailure?)>> { TryAsync(call, member, deadline) };
+        var pause = FirstPause;
+        while (calls.Count > 0)
+        {
+            var beside = calls.Count < CallsMax ? DelayAsync(HedgeAfter, enough, deadline) : null;
+            var next = await Task.WhenAny(beside is null ? calls : [.. calls, beside]).ConfigureAwait(false);
+            if (next == beside)
+            {
+                if (enough.IsCancellationRequested || deadline.IsCancellationRequested)
+                {
+                    break;
+                }
+                calls.Add(TryAsync(call, member, deadline));
+                continue;
+            }
+            var answer = await (Task<(T?, EtcdFailure?)>)next;
+            calls.Remove((Task<(T?, EtcdFailure?)>)next);
+            heard.TryWrite(answer);
+            if (answer.Item2 is null or { Kind: EtcdFailureKind.Refused, Code: EtcdFailure.NotFound or EtcdFailure.FailedPrecondition })
+            {
+                break;
+            }
+            await DelayAsync(pause, enough, deadline).ConfigureAwait(false);
+            if (enough.IsCancellationRequested || deadline.IsCancellationRequested)
+            {
+                break;
+            }
+            pause *= 2;
+            calls.Add(TryAsync(call, member, deadline));
+        }
+        // Aborting the others would close their warm connections.
+        foreach (var rest in await Task.WhenAll(calls).ConfigureAwait(false))
+        {
+            heard.TryWrite(rest);
+        }
+    }
+
+    private static async Task<(T?, EtcdFailure?)> TryAsync<T>(Func<EtcdMember, CancellationToken, Task<T>> call, EtcdMember member, CancellationToken deadline)
     {
         try
         {
@@ -72,9 +129,16 @@ internal sealed class EtcdRace(IReadOnlyList<EtcdMember> members, TimeProvider c
         }
     }
 
-    private static async Task Settle(Task[] calls, CancellationTokenSource deadline, CancellationTokenSource end)
+    private async Task DelayAsync(TimeSpan time, CancellationToken enough, CancellationToken deadline)
     {
-        await Task.WhenAll(calls).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(enough, deadline);
+        await Task.Delay(time, clock, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private static async Task SettleAsync<T>(Task[] asking, ChannelWriter<T> heard, CancellationTokenSource deadline, CancellationTokenSource end)
+    {
+        await Task.WhenAll(asking).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        heard.TryComplete();
         end.Dispose();
         deadline.Dispose();
     }
