@@ -38,6 +38,8 @@ public sealed class QemuProcess : IDisposable
             [ -z "$1" ] || echo $$ > "$1/cgroup.procs" || exit 125
             [ -z "$2" ] || export LD_PRELOAD="$2"
             log=$3; shift 3
+            # The keeper's own priority is not the guest's.
+            renice -n 0 -p $$ > /dev/null 2>&1
             exec setsid "$@" </dev/null >>"$log" 2>&1
             """;
         var start = new ProcessStartInfo("/bin/sh") { UseShellExecute = false };
