@@ -62,7 +62,7 @@ internal static class DemoTables
             return;
         }
         table.AddEmptyRow();
-        table.AddRow("[bold]the takeover[/]", $"{report.Fault} of the guest's host");
+        table.AddRow("[bold]the takeover[/]", report.Rounds is null ? $"{report.Fault} of the guest's host" : $"medians of {report.Rounds.Count} rounds of {report.Fault}");
         table.AddRow("noticed after", Ms(takeover.DetectMs));
         table.AddRow("agreed who may run, in", Ms(takeover.ArbitrateMs));
         table.AddRow("loaded the last commit and ran, in", Ms(takeover.ResumeMs));
