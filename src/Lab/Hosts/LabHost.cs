@@ -83,13 +83,15 @@ public sealed class LabHost(LabName lab, LabMember member)
         await Polling.UntilAsync(() => IsUp(log), Deadline, () => $"host {member.Name} did not start: {LastLines(log)}", cancellation).ConfigureAwait(false);
     }
 
-    /// <summary>A command that runs inside the host, in all its namespaces and its cgroup, with the lab's programs in PATH.</summary>
+    /// <summary>A command that runs inside the host, in all its namespaces and its cgroup, in the caller's directory, with the lab's programs in PATH.</summary>
     public ProcessStartInfo Enter(IEnumerable<string> command, LabPrograms programs)
     {
         string[] enter =
         [
             "-c", "echo $$ > \"$1/cgroup.procs\" && shift && exec nsenter \"$@\"", "sh", Cgroup.Child(ServicesGroup).Path,
             "-t", $"{InitProcess()}", "-a", "--",
+            // From here on in the host, which shares this directory with the machine unless it is in /run, /dev/shm or /etc/pollux.
+            "/bin/sh", "-c", "cd \"$1\" 2> /dev/null; shift; exec \"$@\"", "sh", Environment.CurrentDirectory,
         ];
         var start = new ProcessStartInfo("/bin/sh", [.. enter, .. command]);
         start.Environment["PATH"] = $"{programs.BinDirectory}:{Environment.GetEnvironmentVariable("PATH")}";
