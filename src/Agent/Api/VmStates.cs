@@ -24,6 +24,6 @@ internal static class VmStates
         {
             return keepers;
         }
-        return agents.Length > 0 ? $"not protected: {agents}" : $"not protected yet: {(view.Assignment is { } a ? $"{a.Host} prepares" : "choosing a host")}";
+        return agents.Length > 0 ? $"not protected: {agents}" : $"not protected yet: {(view.Assignment is { } a && a.Host != view.Role?.Primary.Host ? $"{a.Host} prepares" : "choosing a host")}";
     }
 }

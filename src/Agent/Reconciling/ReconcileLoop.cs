@@ -52,13 +52,11 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
 
     private async Task OnceAsync(CancellationToken cancellation)
     {
+        // One thing at a time for each VM; and what was under way while the host was looked at may not be as it was seen.
+        var busy = _acting.Where(a => !a.Value.IsCompleted).Select(a => a.Key).ToHashSet();
         var view = await LookAsync(cancellation).ConfigureAwait(false);
-        foreach (var name in view.Vms.Keys.Union(view.Local.Keys))
+        foreach (var name in view.Vms.Keys.Union(view.Local.Keys).Where(n => !busy.Contains(n)))
         {
-            if (_acting.TryGetValue(name, out var running) && !running.IsCompleted)
-            {
-                continue; // one thing at a time for each VM
-            }
             var (memory, action) = Reconciler.Decide(view, name, _memory.GetValueOrDefault(name) ?? new VmMemory());
             _memory[name] = memory;
             if (action is not null)
