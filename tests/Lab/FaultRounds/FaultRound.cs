@@ -14,7 +14,7 @@ namespace Pollux.Lab.Tests.FaultRounds;
 /// <param name="Swaps">How often the role was swapped meanwhile.</param>
 /// <param name="FirstAnswerMs">From just before the fault to the end of the silence that it made.</param>
 public sealed record RoundResult(
-    HostId PrimaryBefore, HostId PrimaryAfter, long Swaps, double? FirstAnswerMs, TakeoverStatus? Takeover, LoadReport Client, SwitchVerdict Switch)
+    HostId PrimaryBefore, HostId PrimaryAfter, long Swaps, double? FirstAnswerMs, TakeoverStatus? Takeover, LoadReport Client, SwitchVerdict Switch, IReadOnlyList<SwitchFrame> Frames)
 {
     public bool IsTakeover => PrimaryAfter != PrimaryBefore;
 
@@ -62,7 +62,7 @@ internal sealed class FaultRound(ProtectedLab lab, string fault, Side side, ulon
         var outage = load.Log.OutageAt(struck.StopwatchTicks, Grace);
         return new RoundResult(
             primary, after.Role!.Primary.Host, after.Role.Term - before.Role.Term, outage is { } gap ? (gap.ToTicks - struck.StopwatchTicks) * 1000.0 / Stopwatch.Frequency : null,
-            after.KeeperOn(after.Role.Primary.Host)?.LastTakeover, client, verdict);
+            after.KeeperOn(after.Role.Primary.Host)?.LastTakeover, client, verdict, frames);
     }
 
     private StruckFault Strike(HostId host) => Strike(fault switch
