@@ -15,6 +15,8 @@ internal static class TestLabs
 
     internal static LabName WithVms { get; } = Numbered(3);
 
+    internal static LabName Demo { get; } = Numbered(4);
+
     private static LabName Numbered(int number)
     {
         const int longest = 9;
