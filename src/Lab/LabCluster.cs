@@ -162,11 +162,11 @@ public sealed class LabCluster
 
     private async Task StartHostsAsync(IProgress<string>? progress, CancellationToken cancellation)
     {
-        foreach (var host in Members.Where(h => h.Power == HostPower.Off))
+        await Task.WhenAll(Members.Where(h => h.Power == HostPower.Off).Select(host =>
         {
             progress?.Report($"starting {host.Name}");
-            await StartAsync(host, cancellation).ConfigureAwait(false);
-        }
+            return StartAsync(host, cancellation);
+        })).ConfigureAwait(false);
         progress?.Report(_file.WithAgents ? "waiting for etcd and the agents" : "waiting for etcd");
         await ReadyAsync(Members.Where(h => h.Power == HostPower.On), cancellation).ConfigureAwait(false);
     }
