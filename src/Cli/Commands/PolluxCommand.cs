@@ -30,6 +30,7 @@ internal static class PolluxCommand
             VmCommand.Create(),
             HostCommand.Create(),
             LabCommand.Create(),
+            BenchCommand.Create(),
             VersionCommand.Create(),
             CompletionCommand.Create(),
         };

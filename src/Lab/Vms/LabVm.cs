@@ -30,6 +30,18 @@ public sealed class LabVm(LabCluster lab, VmName name)
 
     public Task SetAsync(ProtectionSettings settings, CancellationToken cancellation = default) => AskAsync(a => a.SetAsync(name, settings, Within, cancellation));
 
+    /// <summary>Kills it and forgets it; returns when that is done.</summary>
+    public async Task DeleteAsync(CancellationToken cancellation = default)
+    {
+        await AskAsync(a => a.StopAsync(name, force: true, Within, cancellation)).ConfigureAwait(false);
+        await UntilAsync(v => v.State == "stopped", "stopped", Within, cancellation).ConfigureAwait(false);
+        await AskAsync(async a =>
+        {
+            await a.DeleteAsync(name, Within, cancellation).ConfigureAwait(false);
+            return true;
+        }).ConfigureAwait(false);
+    }
+
     /// <summary>The VM as the first agent shows it that answers.</summary>
     /// <exception cref="PolluxException">None does.</exception>
     public Task<VmDocument> ShowAsync(CancellationToken cancellation = default) => AskAsync(a => a.VmAsync(name, Within, cancellation));

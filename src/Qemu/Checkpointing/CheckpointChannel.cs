@@ -30,6 +30,8 @@ public readonly record struct CaptureResult(long Pages, TimeSpan StopWait, TimeS
 public sealed class CheckpointChannel : IDisposable
 {
     private const int FirstDeviceStateLimit = 64 << 20;
+    private static readonly TimeSpan ClearingPatience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan ClearingPause = TimeSpan.FromMilliseconds(20);
     private readonly QmpSession _qmp;
     private readonly Socket _socket;
     private readonly QemuVersion _version;
@@ -62,7 +64,7 @@ public sealed class CheckpointChannel : IDisposable
             await qmp.ExecuteAsync("migrate-set-capabilities", new JsonObject { ["capabilities"] = capabilities }, cancellation).ConfigureAwait(false);
             // max-bandwidth would throttle checkpoints as well; QEMU takes at most 2^63-1 bytes/s, this is 100 GB/s.
             await qmp.ExecuteAsync("migrate-set-parameters", new JsonObject { ["x-checkpoint-delay"] = intervalMs, ["max-bandwidth"] = 100_000_000_000 }, cancellation).ConfigureAwait(false);
-            await qmp.ExecuteAsync("migrate", new JsonObject { ["uri"] = $"unix:{socketPath}" }, cancellation).ConfigureAwait(false);
+            await MigrateAsync(qmp, socketPath, cancellation).ConfigureAwait(false);
             var socket = await listener.AcceptAsync(cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(5), cancellation).ConfigureAwait(false);
             socket.Blocking = true;
             var channel = new CheckpointChannel(qmp, socket, version);
@@ -84,13 +86,37 @@ public sealed class CheckpointChannel : IDisposable
     }
 
     /// <summary>
+    /// Tells QEMU to connect, once nothing is left of a channel that ended before. QEMU (7.2: qmp_migrate, migrate_init) clears the
+    /// state under a migration thread that has not ended yet, and dies of it; <c>query-migrate</c> says <c>completed</c> long before. The
+    /// yank instance goes last.
+    /// </summary>
+    public static async Task MigrateAsync(QmpSession qmp, string socketPath, CancellationToken cancellation)
+    {
+        for (var waited = TimeSpan.Zero; await HasMigrationAsync(qmp, cancellation).ConfigureAwait(false); waited += ClearingPause)
+        {
+            if (waited > ClearingPatience)
+            {
+                throw new PolluxException($"QEMU has not cleared away its last migration for {ClearingPatience.TotalSeconds:0} s", "try again; if it stays so, move the VM to another QEMU");
+            }
+            await Task.Delay(ClearingPause, cancellation).ConfigureAwait(false);
+        }
+        await qmp.ExecuteAsync("migrate", new JsonObject { ["uri"] = $"unix:{socketPath}" }, cancellation).ConfigureAwait(false);
+    }
+
+    private static async Task<bool> HasMigrationAsync(QmpSession qmp, CancellationToken cancellation)
+    {
+        var instances = await qmp.ExecuteAsync("query-yank", null, cancellation).ConfigureAwait(false);
+        return instances.EnumerateArray().Any(i => i.GetProperty("type").GetString() == "migration");
+    }
+
+    /// <summary>
     /// Reads the first full copy: RAM while the guest runs, then, with the guest stopped, the rest and the device state.
     /// Returns with the guest stopped.
     /// </summary>
     public void CaptureFirst(ICheckpointBuffer buffer)
     {
         var commands = new CommandSink(_socket, _version);
-        var rest = ReadRam(buffer, ref commands, () => _scanner.AtDeviceState);
+        var rest = ReadRam(buffer, ref commands);
         ReadFirstDeviceState(buffer, rest);
     }
 
@@ -136,7 +162,7 @@ public sealed class CheckpointChannel : IDisposable
         var stopped = Stopwatch.GetTimestamp();
         _scanner.BeginCheckpoint();
         var commands = new CommandSink(_socket, _version);
-        var rest = ReadRam(buffer, ref commands, () => _scanner.AtEnd);
+        var rest = ReadRam(buffer, ref commands);
         ReadDeviceState(buffer, rest);
         Send(ColoMessage.VmstateReceived);
         return new CaptureResult(
@@ -190,8 +216,8 @@ public sealed class CheckpointChannel : IDisposable
         }
     }
 
-    /// <summary>Reads RAM sections into the buffer until the scanner is where <paramref name="done"/> says. Returns what was read beyond.</summary>
-    private ReadOnlySpan<byte> ReadRam(ICheckpointBuffer buffer, ref CommandSink commands, Func<bool> done)
+    /// <summary>Reads RAM sections into the buffer to their end. Returns what was read beyond.</summary>
+    private ReadOnlySpan<byte> ReadRam(ICheckpointBuffer buffer, ref CommandSink commands)
     {
         while (true)
         {
@@ -203,7 +229,7 @@ public sealed class CheckpointChannel : IDisposable
             }
             var consumed = _scanner.Scan(space[..read], ref commands);
             buffer.RamFilled(read);
-            if (done())
+            if (_scanner.AtEnd || _scanner.AtDeviceState)
             {
                 buffer.RamUnfilled(read - consumed);
                 return space[consumed..read];

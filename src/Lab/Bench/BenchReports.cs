@@ -1,0 +1,48 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Pollux.Lab.Load;
+
+namespace Pollux.Lab.Bench;
+
+/// <summary>Where a benchmark ran; figures of different machines do not compare.</summary>
+public sealed record BenchHost(string Cpu, int Processors, long MemoryMiB, string Kernel, string Runtime, double LoadBefore)
+{
+    public static BenchHost Here()
+    {
+        static string Field(string file, string name) =>
+            File.ReadLines(file).FirstOrDefault(l => l.StartsWith(name, StringComparison.Ordinal))?.Split(':', 2)[1].Trim() ?? "unknown";
+        var memory = long.Parse(Field("/proc/meminfo", "MemTotal").Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture) >> 10;
+        var load = double.Parse(File.ReadAllText("/proc/loadavg").Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture);
+        return new BenchHost(
+            Field("/proc/cpuinfo", "model name"), Environment.ProcessorCount, memory, File.ReadAllText("/proc/sys/kernel/osrelease").Trim(),
+            System.Runtime.InteropServices.RuntimeInformation.FrameworkDescription, load);
+    }
+}
+
+/// <summary>Pauses at one number of dirty pages: Pollux and the floor by turns on the same guest. Times in milliseconds, from QMP's STOP to RESUME.</summary>
+/// <param name="PagesAsked">What the guest rewrites in each round.</param>
+/// <param name="Ratio">Of the medians.</param>
+/// <param name="BytesPerPage">Managed memory allocated on the checkpoint thread.</param>
+public sealed record CheckpointRow(
+    int PagesAsked, long FloorPages, LatencySummary FloorMs, long Pages, LatencySummary PauseMs, double Ratio, double BytesPerPage, double CaptureMBPerSecond);
+
+public sealed record CheckpointReport(BenchHost Host, string QemuVersion, string Accelerator, IReadOnlyList<CheckpointRow> Rows);
+
+/// <summary>A takeover in a keeper that never took over before. Times in milliseconds.</summary>
+/// <param name="FullCopyMs">From the wish to <c>protected</c>.</param>
+/// <param name="ResumeMs">Load of the device state, until the guest runs.</param>
+public sealed record TakeoverRow(int MemoryMiB, int Rounds, LatencySummary DetectMs, LatencySummary ArbitrateMs, LatencySummary ResumeMs, LatencySummary FullCopyMs);
+
+public sealed record TakeoverReport(BenchHost Host, string QemuVersion, string Accelerator, IReadOnlyList<TakeoverRow> Rows);
+
+/// <summary>What a client in a closed loop sees.</summary>
+/// <param name="Mode">unprotected, or the trigger.</param>
+public sealed record RoundTripRow(string Mode, LatencySummary RoundTripMs, double RequestsPerSecond, double CheckpointsPerSecond, double PauseMsP50);
+
+public sealed record RoundTripReport(BenchHost Host, string QemuVersion, string Accelerator, IReadOnlyList<RoundTripRow> Rows);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+[JsonSerializable(typeof(CheckpointReport))]
+[JsonSerializable(typeof(TakeoverReport))]
+[JsonSerializable(typeof(RoundTripReport))]
+public sealed partial class BenchJson : JsonSerializerContext;
