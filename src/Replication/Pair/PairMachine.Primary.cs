@@ -36,7 +36,6 @@ public static partial class PairMachine
         (PairPhase.Frozen, _) when LossOf(e) is { } why && StillOurs(s.Role, s) => GoSolo(s, why),
 
         (_, PairEvent.Acknowledged ack) => Acknowledged(s, ack.Epoch),
-        (PairPhase.Frozen, PairEvent.QemuExited) => Stay(s),
         (_, PairEvent.QemuExited exited) => GuestDied(s, exited.Why),
         (PairPhase.Alone or PairPhase.Syncing or PairPhase.Protected, PairEvent.StopRequested) => Swapping(
             WithSwap(s, PairPhase.Stopping, RoleState.Stopped, s.Me, null, "stopped by the user"), new PairEffect.CloseGate()),
@@ -145,7 +144,7 @@ public static partial class PairMachine
     /// <summary>The guest is gone. A protected one lives on with the standby, which is told at once (rule 8).</summary>
     private static Transition GuestDied(PairState s, string why) => s.Phase switch
     {
-        PairPhase.Protected or PairPhase.Protecting or PairPhase.Verifying or PairPhase.HandingOver or PairPhase.GoingSolo =>
+        PairPhase.Protected or PairPhase.Protecting or PairPhase.Verifying or PairPhase.HandingOver or PairPhase.GoingSolo or PairPhase.Frozen =>
             Leave(s, why, new PairEffect.TellPrimaryDown(why)),
         PairPhase.Syncing => Leave(s, why, new PairEffect.TellDismiss(why)),
         PairPhase.Claiming or PairPhase.Stopping => Stay(s),
@@ -174,13 +173,14 @@ public static partial class PairMachine
         };
     }
 
-    /// <summary>Somebody else moved the role: frozen while it is being taken, gone once another runs.</summary>
+    /// <summary>Somebody else moved the role: gone once another runs, frozen until the role says who does.</summary>
     private static Transition Superseded(PairState s, Role? current)
     {
         s = s with { Phase = PairPhase.Frozen, Reason = current?.Reason ?? "this VM has no role any more" };
-        return current is { State: RoleState.Taking }
-            ? new(s, [new PairEffect.CloseGate(), new PairEffect.WatchRole()])
-            : Thaw(s, new PairEvent.RoleRead(current, s.RoleRevision));
+        var decided = Thaw(s, new PairEvent.RoleRead(current, s.RoleRevision));
+        return decided.State.Phase == PairPhase.Frozen
+            ? new(decided.State, [new PairEffect.CloseGate(), new PairEffect.WatchRole()])
+            : decided;
     }
 
     private static bool StillOurs(Role? role, PairState s) => role is { State: RoleState.Protected } && role.Primary == s.Me;

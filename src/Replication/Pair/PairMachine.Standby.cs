@@ -31,6 +31,8 @@ public static partial class PairMachine
         (PairPhase.Loading, PairEvent.LoadFailed failed) => Swapping(
             WithSwap(s, PairPhase.SwappingBack, RoleState.Running, s.Role!.Primary, null, $"{s.Me.Host} could not take over: {failed.Why}")),
 
+        (PairPhase.Confirming, PairEvent.QemuExited exited) => Stay(s with { GuestDied = exited.Why }),
+
         (PairPhase.Waiting or PairPhase.Receiving or PairPhase.Ready or PairPhase.Standing, PairEvent.QemuExited exited) => Leave(
             s, $"the standby's QEMU died: {exited.Why}", new PairEffect.TellDismiss($"its QEMU died: {exited.Why}")),
         (PairPhase.Waiting or PairPhase.Receiving or PairPhase.Ready or PairPhase.Standing or PairPhase.Deciding, PairEvent.Dismissed dismissed) =>
@@ -70,6 +72,7 @@ public static partial class PairMachine
     private static Transition StandbyWon(PairState s) => s.Phase switch
     {
         PairPhase.Taking => new(s with { Phase = PairPhase.Loading, Reason = s.Role!.Reason }, [new PairEffect.Load(s.Whole)]),
+        PairPhase.Confirming when s.GuestDied is { } why => Leave(s, $"the guest died right after the takeover: {why}"),
         PairPhase.Confirming => new(
             s with { Phase = PairPhase.Alone, Peer = null, Whole = Core.Epoch.None, Acknowledged = Core.Epoch.None, Reason = s.Role!.Reason },
             [new PairEffect.OpenNetwork()]),
