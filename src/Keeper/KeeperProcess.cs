@@ -18,6 +18,7 @@ namespace Pollux.Keeper;
 internal sealed partial class KeeperProcess : IPairEdge
 {
     private static readonly TimeSpan TakeoverPatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LastWordsWithin = TimeSpan.FromMilliseconds(500);
     private static readonly Epoch FirstHeldEpoch = new(1);
 
     private readonly Machine _machine;
@@ -254,8 +255,13 @@ internal sealed partial class KeeperProcess : IPairEdge
                 _machine.Spec, process, _machine.Version, _machine.Directory.Path, why => _loop.Post(new PairEvent.QemuExited(why)),
                 () => _session?.WakeLink(), patience.Token).ConfigureAwait(false);
         }
-        catch (Exception e) when (process.Exited.IsCompleted && e is OperationCanceledException or IOException or PolluxException)
+        catch (Exception e) when (e is OperationCanceledException or IOException or PolluxException)
         {
+            // A dying QEMU closes its sockets a moment before it is gone, and its own words are the better reason.
+            if (await Task.WhenAny(process.Exited, Task.Delay(LastWordsWithin)).ConfigureAwait(false) != process.Exited)
+            {
+                throw;
+            }
             throw new PolluxException(await process.Exited.ConfigureAwait(false), $"see {_machine.Directory.PathsOf("").Log}", e);
         }
         guest.Qmp.EventReceived += Hear;

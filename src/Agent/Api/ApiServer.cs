@@ -21,6 +21,8 @@ internal static class ApiServer
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.Services.ConfigureHttpJsonOptions(o => o.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiJson.Default));
+        // A body that cannot be read is told in our words, not answered with an empty page.
+        builder.Services.Configure<RouteHandlerOptions>(o => o.ThrowOnBadRequest = true);
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.Limits.MaxRequestBodySize = LargestBody;
@@ -60,9 +62,9 @@ internal static class ApiServer
         try
         {
             await next(context).ConfigureAwait(false);
-            if (context.Response is { HasStarted: false, StatusCode: StatusCodes.Status404NotFound, ContentLength: null })
+            if (context.Response is { HasStarted: false, StatusCode: StatusCodes.Status404NotFound or StatusCodes.Status405MethodNotAllowed, ContentLength: null })
             {
-                (status, problem) = (404, $"there is nothing at {context.Request.Method} {context.Request.Path}");
+                (status, problem) = (context.Response.StatusCode, $"there is nothing at {context.Request.Method} {context.Request.Path}");
             }
         }
         catch (UnknownVmException e)
@@ -80,6 +82,11 @@ internal static class ApiServer
         catch (BadHttpRequestException e)
         {
             (status, problem) = (e.StatusCode, $"the request cannot be read: {e.InnerException?.Message ?? e.Message}");
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            // A fault in answering one request is told to who asked; the agent goes on.
+            (status, problem) = (StatusCodes.Status500InternalServerError, $"the agent failed to answer {context.Request.Method} {context.Request.Path}: {e}");
         }
         if (status != 0 && !context.Response.HasStarted)
         {

@@ -39,10 +39,14 @@ internal sealed class VmService(AgentConfig config, EtcdStore store, LocalVms vm
             var peer = await peers.OfAsync(home, cancellation).ConfigureAwait(false);
             return await peer.DefineAsync(request, AskWithin, cancellation).ConfigureAwait(false);
         }
-        var spec = VmSpecReader.Read(request.SpecYaml, "spec");
+        var spec = VmSpecReader.Read(request.SpecYaml ?? throw new PolluxException("a VM needs a member 'specYaml'"), "spec");
         HostReadiness.Check(spec, config);
         if (request.Standby is { } standby)
         {
+            if (standby == home)
+            {
+                throw new PolluxException($"{home} cannot be home and standby of {spec.Name}", "choose two hosts");
+            }
             await peers.OfAsync(standby, cancellation).ConfigureAwait(false);
         }
         var record = new VmRecord(spec.Name, request.SpecYaml, home, Run: false, Protect: false, request.Standby);
@@ -188,7 +192,7 @@ internal sealed class VmService(AgentConfig config, EtcdStore store, LocalVms vm
         var sides = ((HostId?[])[host, view.Role?.Standby?.Host, view.Assignment?.Host]).OfType<HostId>().Distinct();
         var keepers = await Task.WhenAll(sides.Select(h => KeeperOnAsync(h, view.Name, cancellation))).ConfigureAwait(false);
         var primary = keepers.FirstOrDefault(k => k.Host == host);
-        var (state, note) = VmStates.Of(view, primary, loop.NoteOf(view.Name));
+        var (state, note) = VmStates.Of(view, primary, loop.MemoryOf(view.Name));
         return new VmDocument(view.Name, state, note, host, view.Role?.Standby?.Host, view.Record!, view.Role, view.Assignment,
             [.. keepers.Where(k => k.Status is not null || k.Error is not null)]);
     }
@@ -202,6 +206,10 @@ internal sealed class VmService(AgentConfig config, EtcdStore store, LocalVms vm
         catch (KeeperAbsentException)
         {
             return new KeeperOnHost(host, null, null);
+        }
+        catch (AgentSilentException)
+        {
+            return new KeeperOnHost(host, null, $"{host} does not answer");
         }
         catch (PolluxException e)
         {

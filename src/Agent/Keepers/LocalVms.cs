@@ -15,6 +15,9 @@ namespace Pollux.Agent.Keepers;
 internal sealed class LocalVms(AgentConfig config)
 {
     private const int LastWordsBytes = 4096;
+
+    /// <summary>What a keeper puts before the reason of its end.</summary>
+    private static readonly string[] Prefixes = ["error: ", "leaves: "];
     private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(50);
 
@@ -38,16 +41,16 @@ internal sealed class LocalVms(AgentConfig config)
             if (directory is not null)
             {
                 using var orphan = directory.FindOrphan();
-                return new LocalVm(false, null, attempt, orphan is not null, directory.ReadRecord() is not null, LastWords(vm));
+                return new LocalVm(false, null, attempt, orphan is not null, directory.ReadRecord() is not null, true, LastWords(vm));
             }
         }
         try
         {
-            return new LocalVm(true, await ClientOf(vm).TryStatusAsync(cancellation).ConfigureAwait(false), attempt, false, true, "");
+            return new LocalVm(true, await ClientOf(vm).TryStatusAsync(cancellation).ConfigureAwait(false), attempt, false, true, true, "");
         }
         catch (PolluxException)
         {
-            return new LocalVm(true, null, attempt, false, true, "");
+            return new LocalVm(true, null, attempt, false, true, true, "");
         }
     }
 
@@ -135,7 +138,7 @@ internal sealed class LocalVms(AgentConfig config)
             using var reader = new StreamReader(log);
             var line = reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).LastOrDefault() ?? "";
             var text = line.IndexOf(' ', StringComparison.Ordinal) is var at and > 0 ? line[(at + 1)..] : line;
-            return text.Replace("error: ", "", StringComparison.Ordinal);
+            return Prefixes.Aggregate(text, (t, prefix) => t.StartsWith(prefix, StringComparison.Ordinal) ? t[prefix.Length..] : t);
         }
         catch (IOException)
         {

@@ -16,10 +16,11 @@ internal sealed record VmView(
 /// <param name="Attempt">The assignment for which the last keeper was started.</param>
 /// <param name="OrphanLives">A QEMU runs whose keeper is dead.</param>
 /// <param name="HasRemains">Files of a dead keeper are left.</param>
+/// <param name="HasDirectory">Its run directory is there, if only for its logs.</param>
 /// <param name="LastWords">The end of the keeper's log.</param>
-internal sealed record LocalVm(bool KeeperLives, KeeperStatus? Keeper, long Attempt, bool OrphanLives, bool HasRemains, string LastWords)
+internal sealed record LocalVm(bool KeeperLives, KeeperStatus? Keeper, long Attempt, bool OrphanLives, bool HasRemains, bool HasDirectory, string LastWords)
 {
-    public static readonly LocalVm Nothing = new(false, null, 0, false, false, "");
+    public static readonly LocalVm Nothing = new(false, null, 0, false, false, false, "");
 }
 
 /// <summary>All that a decision may look at.</summary>
@@ -49,6 +50,8 @@ internal abstract record AgentAction(VmName Vm)
 /// <param name="Asked">The standby with which protection was last asked for.</param>
 /// <param name="AskedAt">When, ms.</param>
 /// <param name="Note">Why it is not protected, in words.</param>
+/// <param name="Tried">A keeper was started and its guest has not been seen to run since.</param>
+/// <param name="StartFailure">Why that keeper ended; empty when none has.</param>
 internal sealed record VmMemory(
     double? DeadSince = null, double NotBefore = 0, int Failures = 0, double StoppedAt = double.NegativeInfinity, Incarnation? Asked = null,
-    double AskedAt = 0, long AskedAttempt = 0, double AssignedAt = 0, string Note = "");
+    double AskedAt = 0, long AskedAttempt = 0, double AssignedAt = 0, string Note = "", bool Tried = false, string StartFailure = "");

@@ -18,8 +18,8 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
     private readonly ConcurrentDictionary<VmName, VmMemory> _memory = new();
     private readonly ConcurrentDictionary<VmName, Task> _acting = new();
 
-    /// <summary>Why a VM is not protected, as this host knows it.</summary>
-    public string NoteOf(VmName vm) => _memory.GetValueOrDefault(vm)?.Note ?? "";
+    /// <summary>What this host remembers of a VM: why it is not protected, or does not start.</summary>
+    public VmMemory MemoryOf(VmName vm) => _memory.GetValueOrDefault(vm) ?? new VmMemory();
 
     public void Wake()
     {

@@ -27,7 +27,7 @@ internal static class Reconciler
         var local = view.Local.GetValueOrDefault(name) ?? LocalVm.Nothing;
         if (vm.Record is null)
         {
-            return (memory, Forget(name, local, "the VM was deleted"));
+            return (new VmMemory(), Forget(name, local, "the VM was deleted") ?? (local is { KeeperLives: false, HasDirectory: true } ? new AgentAction.ClearRemains(name) : null));
         }
         if (RunsHere(view, vm))
         {
@@ -80,6 +80,10 @@ internal static class Reconciler
             return Revive(view, vm, local, memory);
         }
         memory = memory with { DeadSince = null };
+        if (local.Keeper is { Phase: not ("starting" or "stopping") })
+        {
+            memory = memory with { Tried = false, StartFailure = "" };
+        }
         if (!vm.Record!.Run)
         {
             return local.Keeper is not null && view.Now - memory.StoppedAt >= AskAgainMs
@@ -93,10 +97,10 @@ internal static class Reconciler
     {
         if (!vm.Record!.Run)
         {
-            return (memory with { DeadSince = null }, local.HasRemains ? new AgentAction.ClearRemains(vm.Name) : null);
+            return (memory with { DeadSince = null, NotBefore = 0, Failures = 0, Tried = false, StartFailure = "" }, local.HasRemains ? new AgentAction.ClearRemains(vm.Name) : null);
         }
         var dead = memory.DeadSince ?? view.Now;
-        memory = memory with { DeadSince = dead };
+        memory = memory with { DeadSince = dead, StartFailure = memory.Tried ? local.LastWords : "" };
         if (view.Now < memory.NotBefore)
         {
             return (memory, null);
@@ -110,7 +114,7 @@ internal static class Reconciler
         };
         return start is null
             ? (memory, null)
-            : (Failed(view, memory) with { DeadSince = null }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record.SpecYaml, 0));
+            : (Failed(view, memory) with { DeadSince = null, Tried = true }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record.SpecYaml, 0));
     }
 
     private static (VmMemory, AgentAction?) CareForProtection(ClusterView view, VmView vm, KeeperStatus keeper, VmMemory memory)

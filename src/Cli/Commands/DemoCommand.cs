@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Text.Json;
 using Pollux.Cli.Demo;
 using Pollux.Cli.Output;
@@ -45,6 +46,10 @@ internal static class DemoCommand
         var settings = new DemoSettings(
             Enum.Parse<Accelerator>(invocation.Get(Accel)!, ignoreCase: true), TimeSpan.FromSeconds(invocation.Get(Seconds)),
             invocation.Get(Trigger)!, invocation.Get(Fault)!, invocation.Get(Repeat));
+        if (invocation.Get(Json) is { } file)
+        {
+            RequireWritable(file);
+        }
         var progress = new ProgressLines(invocation);
         using var only = LabLock.TryTake(name, "demo")
             ?? throw new PolluxException($"a demo runs in lab '{name}' already", "wait for it, or choose another name with --name");
@@ -103,6 +108,19 @@ internal static class DemoCommand
         invocation.Result(report, DemoJson.Default.DemoReport, (console, r) => DemoTables.Write(console, r, timeline));
     }
 
+    /// <summary>Said now, and not after the minutes that the demo takes.</summary>
+    private static void RequireWritable(string file)
+    {
+        try
+        {
+            File.Open(file, FileMode.Append).Dispose();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new PolluxException($"{file} cannot be written: {e.Message}", "name another with --json", e);
+        }
+    }
+
     private static Option<string> Choice(string name, string description, string usual, params string[] choices)
     {
         var option = new Option<string>(name) { Description = $"{description}: {string.Join(", ", choices)}", DefaultValueFactory = _ => usual, HelpName = string.Join('|', choices) };
@@ -117,11 +135,11 @@ internal static class DemoCommand
         return option;
     }
 
-    private static void Range<T>(Option<T> option, Func<T, bool> isIn, string range) where T : struct => option.Validators.Add(result =>
+    private static void Range<T>(Option<T> option, Func<T, bool> isIn, string range) where T : struct, IParsable<T> => option.Validators.Add(result =>
     {
-        if (!result.Errors.Any() && result.Tokens.Count > 0 && !isIn(result.GetValueOrDefault<T>()))
+        if (result.Tokens is [var token] && !(T.TryParse(token.Value, CultureInfo.InvariantCulture, out var value) && isIn(value)))
         {
-            result.AddError($"{option.Name} {result.Tokens[0].Value} is out of range; it goes {range}");
+            result.AddError($"{option.Name} is '{token.Value}', and goes {range}");
         }
     });
 }

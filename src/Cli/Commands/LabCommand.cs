@@ -97,7 +97,7 @@ internal static class LabCommand
         var where = new Argument<string>("HOST") { Description = "a host of the lab, or client or switch" };
         var words = new Argument<string[]>("COMMAND") { Arity = ArgumentArity.OneOrMore };
         var command = new Command("exec", "Run a command inside a host, with the lab's programs in its PATH") { where, words };
-        command.WithExamples("pollux lab exec h1 -- pollux vm list", "pollux lab exec client -- redis-cli -h 10.78.0.10 ping", "pollux lab exec switch -- tcpdump -ni lan").Does(async invocation =>
+        command.WithExamples("pollux lab exec h1 -- pollux vm list", "pollux lab exec client -- busybox nc 10.78.0.10 6379", "pollux lab exec switch -- tcpdump -ni lan").Does(async invocation =>
         {
             var start = LabCluster.Open(LabName.Choose(invocation.Get(Name))).EnterCommand(invocation.Get(where), invocation.Get(words));
             using var process = Process.Start(start) ?? throw new PolluxException($"{start.FileName} did not start");

@@ -46,12 +46,12 @@ internal static class PolluxCommand
 
     internal static async Task<int> RunAsync(IReadOnlyList<string> arguments)
     {
-        var parsed = Create().Parse(arguments);
+        // An argument that begins with '@' is a word like any other.
+        var parsed = Create().Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Action is ParseErrorAction)
         {
-            var path = string.Join(' ', parsed.CommandResult.Command.Parents.Reverse().Append(parsed.CommandResult.Command).Select(s => s.Name));
-            var problem = parsed.Errors.Select(e => e.Message).FirstOrDefault() ?? "the command is incomplete";
-            ErrorReport.Write(parsed, problem, $"see {path} --help");
+            var (problem, nextStep) = UsageProblem.Of(parsed);
+            ErrorReport.Write(parsed, problem, nextStep);
             return Usage;
         }
 

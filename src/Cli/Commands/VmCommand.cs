@@ -10,6 +10,7 @@ namespace Pollux.Cli.Commands;
 /// <summary><c>pollux vm …</c>: everything a person does with VMs, through any host's agent.</summary>
 internal static class VmCommand
 {
+    private const long LargestSpecBytes = 256 << 10;
     private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(200);
 
@@ -43,7 +44,13 @@ internal static class VmCommand
         {
             using var agent = Agent(invocation);
             var vm = await agent.StartAsync(Name(invocation), invocation.TimeoutOr(AnswerWithin), invocation.Cancellation);
-            await UntilAsync(invocation, agent, vm, v => v.State is "running" or "syncing" or "protected" or "holding", "start");
+            vm = await UntilAsync(invocation, agent, vm, v => v.State is "running" or "syncing" or "protected" or "holding" or "failing", "start");
+            if (vm.State == "failing")
+            {
+                // Its agent would try for ever; who asked is told instead, and nothing is left half done.
+                await agent.StopAsync(vm.Name, force: true, invocation.TimeoutOr(AnswerWithin), invocation.Cancellation);
+                throw new PolluxException($"{vm.Name} does not start on {vm.Host}: {vm.Note}", "correct the cause, and start it again");
+            }
         });
 
     private static Command Stop()
@@ -139,7 +146,7 @@ internal static class VmCommand
         });
 
     /// <summary>Waits for an outcome, says what happens meanwhile, and shows the VM at the end.</summary>
-    private static async Task UntilAsync(Invocation invocation, AgentClient agent, VmDocument vm, Func<VmDocument, bool> reached, string what)
+    private static async Task<VmDocument> UntilAsync(Invocation invocation, AgentClient agent, VmDocument vm, Func<VmDocument, bool> reached, string what)
     {
         var within = invocation.TimeoutOr(AnswerWithin);
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(invocation.Cancellation);
@@ -163,7 +170,11 @@ internal static class VmCommand
         {
             throw new PolluxException($"{what} is not done after {within.TotalSeconds:0.#} s: {vm.Name} is {said}", "it goes on being tried; look with 'pollux vm show'");
         }
-        VmTables.Write(invocation, vm);
+        if (vm.State != "failing")
+        {
+            VmTables.Write(invocation, vm);
+        }
+        return vm;
     }
 
     private static AgentClient Agent(Invocation invocation) => AgentClient.Local(invocation.Socket);
@@ -179,13 +190,19 @@ internal static class VmCommand
 
     private static string ReadText(string path)
     {
+        if (!File.Exists(path))
+        {
+            throw new PolluxException(Directory.Exists(path) ? $"{path} is a directory" : $"there is no file {path}", "name the VM's spec, YAML");
+        }
         try
         {
-            return File.ReadAllText(path);
+            return new FileInfo(path).Length <= LargestSpecBytes
+                ? File.ReadAllText(path)
+                : throw new PolluxException($"{path} has more than {LargestSpecBytes >> 10} KiB", "name the VM's spec, YAML");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new PolluxException($"{path} cannot be read: {e.Message}", null, e);
+            throw new PolluxException($"{path} cannot be read: {e.Message}", "check its rights", e);
         }
     }
 }

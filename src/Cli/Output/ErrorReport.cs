@@ -17,7 +17,8 @@ internal static class ErrorReport
         }
         else
         {
-            var sentence = nextStep is null ? problem : $"{problem}; {nextStep}";
+            // Other programs' words, quoted in ours, end with a full stop.
+            var sentence = nextStep is null ? problem : $"{problem.TrimEnd('.')}; {nextStep}";
             Terminal.Error.MarkupLineInterpolated($"[red]error:[/] {sentence}");
         }
     }

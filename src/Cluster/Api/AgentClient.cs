@@ -98,7 +98,11 @@ public sealed class AgentClient : IDisposable
         }
         catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
         {
-            throw new PolluxException($"{_who} did not answer within {within.TotalSeconds:0.#} s; whether it was done is unknown", "look with 'pollux vm list'", e);
+            throw new AgentSilentException(_who, within, e);
+        }
+        catch (HttpRequestException e) when (e.InnerException is PolluxException absent)
+        {
+            throw absent;
         }
         catch (HttpRequestException e)
         {
@@ -121,6 +125,11 @@ public sealed class AgentClient : IDisposable
 
     private static async ValueTask<Stream> ConnectAsync(string path, CancellationToken cancellation)
     {
+        if (!File.Exists(path))
+        {
+            throw new PolluxException(
+                $"no agent listens on {path}", "ask on a host of the cluster (of a lab: pollux lab exec h1 -- pollux …), or name the socket with --socket");
+        }
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
@@ -134,3 +143,7 @@ public sealed class AgentClient : IDisposable
         }
     }
 }
+
+/// <summary>An agent gave no answer in time; whether it did what it was asked is unknown.</summary>
+public sealed class AgentSilentException(string who, TimeSpan within, Exception cause)
+    : PolluxException($"{who} did not answer within {within.TotalSeconds:0.#} s; whether it was done is unknown", "look with 'pollux vm list'", cause);

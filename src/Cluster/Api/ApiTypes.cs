@@ -7,7 +7,7 @@ using Pollux.Replication.Pair;
 namespace Pollux.Cluster.Api;
 
 /// <summary>A VM as the API shows it.</summary>
-/// <param name="State">stopped, starting, running, syncing, protected, holding, taking, stopping or unknown.</param>
+/// <param name="State">stopped, starting, failing, running, syncing, protected, holding, taking, stopping or unknown.</param>
 /// <param name="Note">Why it is so, in words; empty when there is nothing to say.</param>
 /// <param name="Host">Who runs it, or would.</param>
 /// <param name="Keepers">Each side of it that is known, whether it answers or not.</param>

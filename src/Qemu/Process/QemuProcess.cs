@@ -87,7 +87,9 @@ public sealed class QemuProcess : IDisposable
     {
         try
         {
-            return File.ReadLines(log).LastOrDefault(line => line.Length > 0 && !line.Contains("warning:", StringComparison.Ordinal)) ?? "";
+            var lines = File.ReadLines(log).Where(line => line.Length > 0 && !line.Contains("warning:", StringComparison.Ordinal)).ToList();
+            // An error of QEMU begins with its name; advice may follow it.
+            return lines.FindLast(line => line.StartsWith("qemu", StringComparison.Ordinal)) ?? lines.LastOrDefault() ?? "";
         }
         catch (IOException)
         {
