@@ -7,6 +7,7 @@ using Pollux.Cluster.Security;
 using Pollux.Cluster.Store;
 using Pollux.Core;
 using Pollux.Linux.Io;
+using Pollux.Qemu.Probing;
 using Pollux.Qemu.Process;
 
 namespace Pollux.Agent;
@@ -27,8 +28,9 @@ internal static class AgentProcess
             throw new PolluxException($"the certificate {config.Tls.CertificateFile} is {tls.Self}'s, but this host is {config.Host}", "correct 'host' in agent.yaml, or issue another certificate");
         }
         var version = await QemuVersion.OfAsync(config.Qemu, CancellationToken.None).ConfigureAwait(false);
-        // KVM is used where a spec asks for it; to find by itself whether it works is not done yet.
-        const string accelerator = "tcg";
+        using var ending = new CancellationTokenSource();
+        // Takes seconds on a host where KVM does not work; only VMs whose spec leaves the accelerator open wait for it.
+        var accelerator = FindAcceleratorAsync(config, log, ending.Token);
         var store = new EtcdStore(new EtcdOptions(config.Etcd, config.Tls));
         await using (store.ConfigureAwait(false))
         {
@@ -41,7 +43,6 @@ internal static class AgentProcess
             var api = ApiServer.Build(config, tls, new VmService(config, store, vms, peers, loop), lease);
             await using (api.ConfigureAwait(false))
             {
-                using var ending = new CancellationTokenSource();
                 Task[] work = [lease.RunAsync(ending.Token), loop.RunAsync(ending.Token), new LeaderPlacement(config, store, log).RunAsync(ending.Token)];
                 await StartAsync(api, config).ConfigureAwait(false);
                 log.Say($"{config.Host} serves {config.Socket} and {config.Address}:{config.ApiPort}");
@@ -53,6 +54,13 @@ internal static class AgentProcess
                 }
             }
         }
+    }
+
+    private static async Task<AcceleratorFinding> FindAcceleratorAsync(AgentConfig config, ILogger log, CancellationToken cancellation)
+    {
+        var finding = await AcceleratorProbe.FindAsync(config.Qemu, config.RunDirectory, cancellation).ConfigureAwait(false);
+        log.Say(finding.NextStep is null ? finding.Why : $"warning: {finding.Why}; {finding.NextStep}");
+        return finding;
     }
 
     private static async Task StartAsync(WebApplication api, AgentConfig config)

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Pollux.Agent.Configuration;
 using Pollux.Cluster.Store;
 using Pollux.Core;
+using Pollux.Qemu.Probing;
 
 namespace Pollux.Agent;
 
@@ -9,10 +10,11 @@ namespace Pollux.Agent;
 /// This host's key in the store, bound to a lease: present means alive (rule 6). Renewed three times within its life; granted anew when
 /// it ran out.
 /// </summary>
-internal sealed class HostLease(AgentConfig config, EtcdStore store, string qemuVersion, string accelerator, ILogger log)
+internal sealed class HostLease(AgentConfig config, EtcdStore store, string qemuVersion, Task<AcceleratorFinding> accelerator, ILogger log)
 {
     private long _lease;
     private volatile bool _alive;
+    private bool _toldAccelerator;
 
     /// <summary>The lease as last known; 0 before the first.</summary>
     public long Id => Interlocked.Read(ref _lease);
@@ -30,6 +32,10 @@ internal sealed class HostLease(AgentConfig config, EtcdStore store, string qemu
                 {
                     await BeginAsync(life, cancellation).ConfigureAwait(false);
                 }
+                else if (accelerator.IsCompleted && !_toldAccelerator)
+                {
+                    await TellAsync(Id, cancellation).ConfigureAwait(false);
+                }
                 _alive = true;
             }
             catch (PolluxException e) when (e is StoreUnavailableException or LeaseGoneException)
@@ -37,17 +43,26 @@ internal sealed class HostLease(AgentConfig config, EtcdStore store, string qemu
                 _alive = false;
                 log.Say($"the host's lease: {e.Message}");
             }
-            await Task.Delay(life / 3, cancellation).ConfigureAwait(false);
+            var pause = Task.Delay(life / 3, cancellation);
+            await (_toldAccelerator ? pause : await Task.WhenAny(pause, accelerator).ConfigureAwait(false)).ConfigureAwait(false);
         }
     }
 
     private async Task BeginAsync(TimeSpan life, CancellationToken cancellation)
     {
         var lease = await store.GrantLeaseAsync(life, cancellation).ConfigureAwait(false);
-        var record = new HostRecord(config.Host, BootId(), config.Address, config.ApiPort, lease, MemoryBytes(), qemuVersion, accelerator);
-        await store.PutAsync(StoreKeys.Host(config.Host), JsonSerializer.Serialize(record, StoreJson.Default.HostRecord), lease, cancellation).ConfigureAwait(false);
+        await TellAsync(lease, cancellation).ConfigureAwait(false);
         Interlocked.Exchange(ref _lease, lease);
         log.Say($"{config.Host} is alive under lease {lease:x}");
+    }
+
+    private async Task TellAsync(long lease, CancellationToken cancellation)
+    {
+        var known = accelerator.IsCompletedSuccessfully;
+        var name = known ? (await accelerator.ConfigureAwait(false)).Name : HostRecord.AcceleratorUnknown;
+        var record = new HostRecord(config.Host, BootId(), config.Address, config.ApiPort, lease, MemoryBytes(), qemuVersion, name);
+        await store.PutAsync(StoreKeys.Host(config.Host), JsonSerializer.Serialize(record, StoreJson.Default.HostRecord), lease, cancellation).ConfigureAwait(false);
+        _toldAccelerator = known;
     }
 
     /// <summary>The kernel's, and when the first process began: in a namespace a host starts anew under a running kernel.</summary>

@@ -6,11 +6,13 @@ using Pollux.Agent.Keepers;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
 using Pollux.Core;
+using Pollux.Qemu.Probing;
+using Pollux.Qemu.Spec;
 
 namespace Pollux.Agent.Reconciling;
 
 /// <summary>Looks, decides (<see cref="Reconciler"/>) and acts, whenever the store changes and at least once a second.</summary>
-internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLease lease, LocalVms vms, string accelerator, ILogger log)
+internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLease lease, LocalVms vms, Task<AcceleratorFinding> accelerator, ILogger log)
 {
     private static readonly TimeSpan AtLeastEvery = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan AskWithin = TimeSpan.FromSeconds(40);
@@ -100,7 +102,7 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         switch (action)
         {
             case AgentAction.StartKeeper start:
-                return vms.StartAsync(ConfigOf(start), cancellation);
+                return StartAsync(start, cancellation);
             case AgentAction.Stop stop:
                 return vms.ClientOf(stop.Vm).AskAsync(new KeeperRequest("stop", Force: stop.Force), AskWithin, cancellation);
             case AgentAction.ClearRemains:
@@ -133,17 +135,24 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         await store.SwapAsync(new Swap(key, assign.ExpectedRevision, value), cancellation).ConfigureAwait(false);
     }
 
-    private KeeperConfig ConfigOf(AgentAction.StartKeeper start) => new(
-        start.Vm, config.Host, start.Start, start.SpecYaml, config.DirectoryOf(start.Vm), config.RamDirectory, vms.CgroupOf(start.Vm),
-        config.Qemu, AcceleratorOf(start.SpecYaml), config.TcgShim, config.Address, config.Etcd, config.Tls, lease.Id, start.Attempt);
-
-    /// <summary>The spec's wish, or what was found to work on this host.</summary>
-    private string AcceleratorOf(string specYaml) => Qemu.Spec.VmSpecReader.Read(specYaml, "the spec").Accelerator switch
+    private async Task StartAsync(AgentAction.StartKeeper start, CancellationToken cancellation)
     {
-        Qemu.Spec.Accelerator.Kvm => "kvm",
-        Qemu.Spec.Accelerator.Tcg => "tcg",
-        _ => accelerator,
-    };
+        var accelerator = await AcceleratorOfAsync(start.SpecYaml, cancellation).ConfigureAwait(false);
+        await vms.StartAsync(
+            new KeeperConfig(
+                start.Vm, config.Host, start.Start, start.SpecYaml, config.DirectoryOf(start.Vm), config.RamDirectory, vms.CgroupOf(start.Vm),
+                config.Qemu, accelerator, config.TcgShim, config.Address, config.Etcd, config.Tls, lease.Id, start.Attempt),
+            cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>The spec's wish, or what is found to work on this host: right after the agent's start a VM may wait seconds for that.</summary>
+    private async Task<string> AcceleratorOfAsync(string specYaml, CancellationToken cancellation) =>
+        VmSpecReader.Read(specYaml, "the spec").Accelerator switch
+        {
+            Accelerator.Kvm => "kvm",
+            Accelerator.Tcg => "tcg",
+            _ => (await accelerator.WaitAsync(cancellation).ConfigureAwait(false)).Name,
+        };
 
     private async Task WatchAsync(CancellationToken cancellation)
     {

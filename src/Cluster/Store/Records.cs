@@ -6,7 +6,11 @@ namespace Pollux.Cluster.Store;
 /// <summary>What a host says of itself while its lease lives.</summary>
 /// <param name="Address">Where its agent and keepers listen: an IP address of the cluster's network.</param>
 /// <param name="MemoryBytes">Memory it offers to VMs.</param>
-public sealed record HostRecord(HostId Host, string BootId, string Address, int ApiPort, long LeaseId, long MemoryBytes, string QemuVersion, string Accelerator);
+public sealed record HostRecord(HostId Host, string BootId, string Address, int ApiPort, long LeaseId, long MemoryBytes, string QemuVersion, string Accelerator)
+{
+    /// <summary>The agent has just begun and tries whether KVM works.</summary>
+    public const string AcceleratorUnknown = "unknown";
+}
 
 /// <summary>What the user wants of a VM.</summary>
 /// <param name="SpecYaml">The spec as it was defined.</param>
