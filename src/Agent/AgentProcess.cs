@@ -1,8 +1,8 @@
 using System.Net;
 using Pollux.Agent.Api;
-using Pollux.Agent.Configuration;
 using Pollux.Agent.Keepers;
 using Pollux.Agent.Reconciling;
+using Pollux.Cluster.Configuration;
 using Pollux.Cluster.Security;
 using Pollux.Cluster.Store;
 using Pollux.Core;

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Pollux.Agent.Configuration;
+using Pollux.Cluster.Configuration;
 using Pollux.Cluster.Store;
 using Pollux.Core;
 using Pollux.Qemu.Probing;

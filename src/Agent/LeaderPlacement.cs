@@ -1,4 +1,4 @@
-using Pollux.Agent.Configuration;
+using Pollux.Cluster.Configuration;
 using Pollux.Cluster.Store;
 using Pollux.Core;
 

@@ -1,6 +1,6 @@
 using System.Reflection;
 using Pollux.Agent;
-using Pollux.Agent.Configuration;
+using Pollux.Cluster.Configuration;
 using Pollux.Core;
 
 const string usage = """

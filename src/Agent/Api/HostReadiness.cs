@@ -1,4 +1,4 @@
-using Pollux.Agent.Configuration;
+using Pollux.Cluster.Configuration;
 using Pollux.Core;
 using Pollux.Qemu.Spec;
 

@@ -1,8 +1,8 @@
 using System.Text.Json;
-using Pollux.Agent.Configuration;
 using Pollux.Agent.Keepers;
 using Pollux.Agent.Reconciling;
 using Pollux.Cluster.Api;
+using Pollux.Cluster.Configuration;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
 using Pollux.Core;

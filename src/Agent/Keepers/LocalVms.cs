@@ -1,6 +1,6 @@
 using System.Text.Json;
-using Pollux.Agent.Configuration;
 using Pollux.Agent.Reconciling;
+using Pollux.Cluster.Configuration;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Linux.Cgroups;

@@ -1,8 +1,8 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json;
-using Pollux.Agent.Configuration;
 using Pollux.Agent.Keepers;
+using Pollux.Cluster.Configuration;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
 using Pollux.Core;

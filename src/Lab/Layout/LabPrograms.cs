@@ -15,20 +15,30 @@ public sealed record LabPrograms(string Root)
     public string TcgShim => Path.Combine(Root, "out/native/tcg-shim.so");
     public string Examples => Path.Combine(Root, "examples");
 
+    /// <summary>The TCG shim of the checkout that this runs from, if it does.</summary>
+    public static string? ShimOfCheckout() => Checkout() is { } root ? new LabPrograms(root).TcgShim : null;
+
     /// <exception cref="PolluxException">Not run from a checkout, or the checkout is not set up.</exception>
     public static LabPrograms Find()
+    {
+        if (Checkout() is not { } root)
+        {
+            throw new PolluxException($"the lab needs a checkout of Pollux, and {AppContext.BaseDirectory} is in none", "run bin/pollux of a checkout");
+        }
+        var programs = new LabPrograms(root);
+        var missing = new[] { programs.Agent, programs.Keeper, programs.Cli, programs.Etcd }.FirstOrDefault(f => !File.Exists(f));
+        return missing is null ? programs : throw new PolluxException($"{missing} does not exist", $"run {Path.Combine(root, "eng/setup.sh")}");
+    }
+
+    private static string? Checkout()
     {
         for (var directory = new DirectoryInfo(AppContext.BaseDirectory); directory is not null; directory = directory.Parent)
         {
             if (File.Exists(Path.Combine(directory.FullName, Marker)))
             {
-                var programs = new LabPrograms(directory.FullName);
-                var missing = new[] { programs.Agent, programs.Keeper, programs.Cli, programs.Etcd }.FirstOrDefault(f => !File.Exists(f));
-                return missing is null
-                    ? programs
-                    : throw new PolluxException($"{missing} does not exist", $"run {Path.Combine(directory.FullName, "eng/setup.sh")}");
+                return directory.FullName;
             }
         }
-        throw new PolluxException($"the lab needs a checkout of Pollux, and {AppContext.BaseDirectory} is in none", "run bin/pollux of a checkout");
+        return null;
     }
 }

@@ -31,7 +31,7 @@ public static class AcceleratorProbe
     private static readonly TimeSpan ToBegin = TimeSpan.FromSeconds(5);
 
     /// <summary>For what takes a real CPU 30 ms.</summary>
-    private static readonly TimeSpan ToCompute = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan ToCompute = TimeSpan.FromSeconds(3);
 
     /// <summary>
     /// The finding of this boot for this binary as <paramref name="directory"/> remembers it, or a trial's, which is then remembered.
@@ -174,14 +174,10 @@ public static class AcceleratorProbe
     /// <summary>The kernel's boot and the binary's identity: with another of either a finding says nothing.</summary>
     private static string SubjectOf(string qemu)
     {
-        var path = Find(qemu);
+        var path = Programs.Find(qemu);
         var boot = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
         return path is null ? $"{boot} {qemu}" : $"{boot} {path} {new FileInfo(path).Length} {File.GetLastWriteTimeUtc(path):o}";
     }
-
-    private static string? Find(string program) => program.Contains('/', StringComparison.Ordinal)
-        ? File.Exists(program) ? program : null
-        : (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(d => Path.Combine(d, program)).FirstOrDefault(File.Exists);
 
     private static Memory? Remembered(string file)
     {

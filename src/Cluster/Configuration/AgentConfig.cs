@@ -5,14 +5,14 @@ using YamlDotNet.Core;
 using YamlDotNet.Serialization;
 using YamlDotNet.Serialization.NamingConventions;
 
-namespace Pollux.Agent.Configuration;
+namespace Pollux.Cluster.Configuration;
 
 /// <summary>What <c>/etc/pollux/agent.yaml</c> says. Paths are absolute.</summary>
 /// <param name="Address">The IP address of this host on the cluster's network.</param>
 /// <param name="Witnesses">Hosts that only vote: etcd's leader is best there.</param>
 /// <param name="Cgroup">An existing cgroup2 directory below which VMs live; null: none.</param>
 /// <param name="LeaseSeconds">How long this host counts as alive after its last word to the store.</param>
-internal sealed record AgentConfig(
+public sealed record AgentConfig(
     HostId Host,
     string Address,
     int ApiPort,

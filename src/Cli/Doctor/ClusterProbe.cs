@@ -1,0 +1,77 @@
+using Pollux.Cluster.Api;
+using Pollux.Cluster.Configuration;
+using Pollux.Cluster.Store;
+using Pollux.Core;
+using Pollux.Qemu.Probing;
+
+namespace Pollux.Cli.Doctor;
+
+/// <summary>What this host has of a cluster: its configuration, etcd, the agent.</summary>
+internal static class ClusterProbe
+{
+    private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(3);
+
+    /// <summary>The agent's configuration, and what is to be said of it; null when there is none that can be used.</summary>
+    internal static (AgentConfig? Config, Finding Finding) Configuration(string file)
+    {
+        const string subject = "configuration";
+        if (!File.Exists(file))
+        {
+            return (null, new Finding(subject, Verdict.NotConfigured, $"there is no {file}: this host belongs to no cluster", "docs/agent.md says what goes into it; 'pollux lab up' needs none"));
+        }
+        try
+        {
+            return (AgentConfig.Read(file), new Finding(subject, Verdict.Ok, $"{file} can be read"));
+        }
+        catch (PolluxException e)
+        {
+            return (null, new Finding(subject, Verdict.Missing, e.Problem, e.NextStep));
+        }
+    }
+
+    internal static async Task<Finding> EtcdAsync(AgentConfig? config, CancellationToken cancellation)
+    {
+        const string subject = "etcd";
+        if (config is null)
+        {
+            return new Finding(subject, Verdict.NotConfigured, "not configured");
+        }
+        var members = string.Join(", ", config.Etcd);
+        try
+        {
+            var store = new EtcdStore(new EtcdOptions(config.Etcd, config.Tls));
+            await using (store.ConfigureAwait(false))
+            {
+                using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+                patience.CancelAfter(AnswerWithin);
+                var hosts = await store.ListAsync(StoreKeys.Hosts, patience.Token).ConfigureAwait(false);
+                return new Finding(subject, Verdict.Ok, $"{members}: answers, {hosts.Count} host{(hosts.Count == 1 ? " is" : "s are")} alive");
+            }
+        }
+        catch (PolluxException e)
+        {
+            return new Finding(subject, Verdict.Missing, e.Problem, e.NextStep ?? $"start etcd, or correct 'etcd' in agent.yaml ({members})");
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            return new Finding(subject, Verdict.Missing, $"no majority of {members} answered within {AnswerWithin.TotalSeconds:0} s", "start etcd, or correct 'etcd' in agent.yaml");
+        }
+    }
+
+    internal static async Task<Finding> AgentAsync(AgentConfig? config, string socket, CancellationToken cancellation)
+    {
+        const string subject = "agent";
+        try
+        {
+            using var agent = AgentClient.Local(socket);
+            var hosts = await agent.HostsAsync(AnswerWithin, cancellation).ConfigureAwait(false);
+            return new Finding(subject, Verdict.Ok, $"answers on {socket}; alive: {string.Join(", ", hosts.Select(h => h.Host.Value))}");
+        }
+        catch (PolluxException e)
+        {
+            return config is null
+                ? new Finding(subject, Verdict.NotConfigured, "not configured")
+                : new Finding(subject, Verdict.Missing, e.Problem, e.NextStep ?? "start polluxd");
+        }
+    }
+}
