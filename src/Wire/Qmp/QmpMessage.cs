@@ -26,16 +26,23 @@ public abstract record QmpMessage
     /// <summary>Reads a line; throws <see cref="WireFormatException"/> for what is none of the four.</summary>
     public static QmpMessage Parse(ReadOnlySpan<byte> line)
     {
-        JsonElement message;
         try
         {
-            message = JsonElement.Parse(line);
+            return Read(JsonElement.Parse(line), line);
         }
         catch (JsonException e)
         {
             throw Malformed("a line of JSON", e.Message);
         }
+        catch (InvalidOperationException e)
+        {
+            // A name or a string that is no valid text, such as a lone surrogate: the reader finds out only when asked for it.
+            throw Malformed("text", e.Message);
+        }
+    }
 
+    private static QmpMessage Read(JsonElement message, ReadOnlySpan<byte> line)
+    {
         if (message.ValueKind != JsonValueKind.Object)
         {
             throw Malformed("a JSON object", $"{message.ValueKind}");
@@ -77,18 +84,8 @@ public abstract record QmpMessage
     private static JsonElement Member(JsonElement parent, string name) =>
         parent.ValueKind == JsonValueKind.Object && parent.TryGetProperty(name, out var value) ? value : default;
 
-    private static string Text(JsonElement element)
-    {
-        try
-        {
-            return element.ValueKind == JsonValueKind.String ? element.GetString()! : throw Malformed("a string", $"{element.ValueKind}");
-        }
-        catch (InvalidOperationException e)
-        {
-            // A string that is no valid UTF-16, such as a lone surrogate.
-            throw Malformed("text", e.Message);
-        }
-    }
+    private static string Text(JsonElement element) =>
+        element.ValueKind == JsonValueKind.String ? element.GetString()! : throw Malformed("a string", $"{element.ValueKind}");
 
     private static string Shorten(ReadOnlySpan<byte> line) =>
         System.Text.Encoding.UTF8.GetString(line[..Math.Min(line.Length, 80)]);
