@@ -23,7 +23,7 @@ internal sealed class LocalVms(AgentConfig config)
 
     /// <summary>Every VM that has a run directory here.</summary>
     public IReadOnlyList<VmName> Names() => Directory.Exists(config.VmsDirectory)
-        ? [.. Directory.EnumerateDirectories(config.VmsDirectory).Select(d => VmName.Create(Path.GetFileName(d)))]
+        ? [.. Directory.EnumerateDirectories(config.VmsDirectory).Select(NameOf).OfType<VmName>()]
         : [];
 
     public KeeperClient ClientOf(VmName vm) => new(Path.Combine(config.DirectoryOf(vm), "keeper.sock"));
@@ -36,20 +36,21 @@ internal sealed class LocalVms(AgentConfig config)
             return LocalVm.Nothing;
         }
         var attempt = ReadConfig(vm)?.Attempt ?? 0;
-        using (var directory = VmDirectory.TryTake(path))
-        {
-            if (directory is not null)
-            {
-                using var orphan = directory.FindOrphan();
-                return new LocalVm(false, null, attempt, orphan is not null, directory.ReadRecord() is not null, true, LastWords(vm));
-            }
-        }
         try
         {
+            using (var directory = VmDirectory.TryTake(path))
+            {
+                if (directory is not null)
+                {
+                    using var orphan = directory.FindOrphan();
+                    return new LocalVm(false, null, attempt, orphan is not null, directory.ReadRecord() is not null, true, LastWords(vm));
+                }
+            }
             return new LocalVm(true, await ClientOf(vm).TryStatusAsync(cancellation).ConfigureAwait(false), attempt, false, true, true, "");
         }
-        catch (PolluxException)
+        catch (Exception e) when (e is PolluxException or IOException)
         {
+            // It starts, ends or is too busy to answer; or something is damaged. In doubt it counts as alive: nothing is begun beside it.
             return new LocalVm(true, null, attempt, false, true, true, "");
         }
     }
@@ -103,6 +104,18 @@ internal sealed class LocalVms(AgentConfig config)
         for (var waited = TimeSpan.Zero; waited < StartPatience && !process.HasExited && !IsHeld(keeper.RunDirectory); waited += PollEvery)
         {
             await Task.Delay(PollEvery, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    private static VmName? NameOf(string directory)
+    {
+        try
+        {
+            return VmName.Create(Path.GetFileName(directory));
+        }
+        catch (PolluxException)
+        {
+            return null; // Not made by an agent.
         }
     }
 

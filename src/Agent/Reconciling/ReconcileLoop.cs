@@ -35,20 +35,29 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         }
     }
 
+    /// <summary>Until cancelled. Nothing that one VM's entries or files hold ends it.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
-        _ = WatchAsync(cancellation);
-        while (true)
+        var watching = WatchAsync(cancellation);
+        try
         {
-            try
+            while (true)
             {
-                await OnceAsync(cancellation).ConfigureAwait(false);
+                try
+                {
+                    await OnceAsync(cancellation).ConfigureAwait(false);
+                }
+                catch (StoreUnavailableException e)
+                {
+                    log.Say(e.Message);
+                }
+                await _wake.WaitAsync(AtLeastEvery, cancellation).ConfigureAwait(false);
             }
-            catch (StoreUnavailableException e)
-            {
-                log.Say(e.Message);
-            }
-            await _wake.WaitAsync(AtLeastEvery, cancellation).ConfigureAwait(false);
+        }
+        finally
+        {
+            await watching.ConfigureAwait(false);
+            await Task.WhenAll(_acting.Values).ConfigureAwait(false);
         }
     }
 
@@ -59,6 +68,10 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         var view = await LookAsync(cancellation).ConfigureAwait(false);
         foreach (var name in view.Vms.Keys.Union(view.Local.Keys).Where(n => !busy.Contains(n)))
         {
+            if (view.Vms.GetValueOrDefault(name)?.Damage is { } damage)
+            {
+                log.Say($"{name}: {damage}");
+            }
             var (memory, action) = Reconciler.Decide(view, name, _memory.GetValueOrDefault(name) ?? new VmMemory());
             _memory[name] = memory;
             if (action is not null)
@@ -75,8 +88,8 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         var names = vmViews.Keys.Union(vms.Names()).ToList();
         var local = await Task.WhenAll(names.Select(n => vms.LookAsync(n, cancellation))).ConfigureAwait(false);
         return new ClusterView(
-            config.Host, Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency, StoreReader.Hosts(hosts), vmViews,
-            names.Zip(local).ToDictionary(p => p.First, p => p.Second));
+            config.Host, Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
+            StoreReader.Hosts(hosts), vmViews, names.Zip(local).ToDictionary(p => p.First, p => p.Second));
     }
 
     private async Task ActAsync(AgentAction action, CancellationToken cancellation)
@@ -86,9 +99,14 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         {
             await DoAsync(action, cancellation).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is PolluxException or IOException)
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
-            log.Say($"{action.Vm}: {e.Message}");
+            // The agent ends; what was begun is found again.
+        }
+        catch (Exception e)
+        {
+            // Also a fault of the program: it is told, and the other VMs do not suffer for it.
+            log.Say($"{action.Vm}: {(e is PolluxException or IOException ? e.Message : e)}");
             if (action is AgentAction.Protect && _memory.TryGetValue(action.Vm, out var memory))
             {
                 _memory[action.Vm] = memory with { Note = e.Message };
@@ -169,7 +187,7 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
             {
                 await Task.Delay(AtLeastEvery, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
-            catch (OperationCanceledException)
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
             {
                 return;
             }
@@ -181,7 +199,7 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         AgentAction.StartKeeper start => $"{action.Vm}: starting a keeper ({start.Start})",
         AgentAction.Stop stop => $"{action.Vm}: stopping: {stop.Why}",
         AgentAction.ClearRemains => $"{action.Vm}: removing what a dead keeper left",
-        AgentAction.Assign { Host: { } host } assign => $"{action.Vm}: asking {host} to stand by (attempt {assign.Attempt})",
+        AgentAction.Assign { Host: { } host } => $"{action.Vm}: asking {host} to stand by",
         AgentAction.Assign => $"{action.Vm}: no standby is wanted any more",
         AgentAction.Protect protect => $"{action.Vm}: protecting with {protect.Target.Host}/{protect.Target.Incarnation}",
         AgentAction.Unprotect => $"{action.Vm}: ending protection",

@@ -18,22 +18,27 @@ internal static class Reconciler
 
     /// <summary>Between asking a keeper to protect and seeing it do so.</summary>
     private const double SettleMs = 1_500;
-    private const double LeastBackOffMs = 1_000;
-    private const double MostBackOffMs = 30_000;
+
+    /// <summary>A guest that has run for so long was started well: its next death is no failed start.</summary>
+    private const double WellMs = 60_000;
 
     public static (VmMemory Memory, AgentAction? Action) Decide(ClusterView view, VmName name, VmMemory memory)
     {
-        var vm = view.Vms.GetValueOrDefault(name) ?? new VmView(name, null, null, null, 0, new Dictionary<HostId, StandbyEndpoint>());
+        var vm = view.Vms.GetValueOrDefault(name) ?? VmView.Unknown(name);
         var local = view.Local.GetValueOrDefault(name) ?? LocalVm.Nothing;
+        if (vm.Damage is { } damage)
+        {
+            return (memory with { Note = damage }, null);
+        }
         if (vm.Record is null)
         {
-            return (new VmMemory(), Forget(name, local, "the VM was deleted") ?? (local is { KeeperLives: false, HasDirectory: true } ? new AgentAction.ClearRemains(name) : null));
+            return (new VmMemory(), Bury(name, local));
         }
         if (RunsHere(view, vm))
         {
             return AsPrimary(view, vm, local, memory);
         }
-        return vm.Assignment?.Host == view.Me && vm.Role is not null
+        return IsStandbyWanted(view, vm)
             ? (memory, AsStandby(vm, local, view.Me))
             : (memory, IsPartOfPair(view, vm, local) ? null : Forget(name, local, "this host is not its standby any more"));
     }
@@ -42,15 +47,28 @@ internal static class Reconciler
     private static bool RunsHere(ClusterView view, VmView vm) =>
         (vm.Role?.Primary.Host ?? vm.Record!.Home) == view.Me;
 
+    private static bool IsStandbyWanted(ClusterView view, VmView vm) =>
+        vm.Assignment?.Host == view.Me && vm.Record is { Run: true, Protect: true } && vm.Role is { State: RoleState.Running or RoleState.Protected };
+
     /// <summary>A standby that the role names is never sent away from outside, whatever the assignment says.</summary>
     private static bool IsPartOfPair(ClusterView view, VmView vm, LocalVm local) =>
         local.KeeperLives && vm.Role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } && standby.Host == view.Me;
 
+    /// <summary>
+    /// Only a stopped VM can be deleted, so a guest that runs without a record is a fault of the store, and runs on.
+    /// </summary>
+    private static AgentAction? Bury(VmName name, LocalVm local) => local switch
+    {
+        { KeeperLives: true, Keeper: null or { Side: "primary" } } => null,
+        { KeeperLives: true } => Forget(name, local, "the VM was deleted"),
+        { HasDirectory: true } => new AgentAction.ClearRemains(name),
+        _ => null,
+    };
+
     private static AgentAction? Forget(VmName name, LocalVm local, string why) => local switch
     {
-        { KeeperLives: true, Keeper: { Phase: "taking" } } => null,
-        { KeeperLives: true, Keeper: not null } => new AgentAction.Stop(name, Force: true, why),
-        { KeeperLives: true } => null,
+        { KeeperLives: true, Keeper: null or { Phase: "taking" } } => null,
+        { KeeperLives: true } => new AgentAction.Stop(name, Force: true, why),
         { HasRemains: true } => new AgentAction.ClearRemains(name),
         _ => null,
     };
@@ -79,7 +97,7 @@ internal static class Reconciler
         {
             return Revive(view, vm, local, memory);
         }
-        memory = memory with { DeadSince = null };
+        memory = memory with { DeadSince = null, Starting = view.Now - memory.Starting.Last < WellMs ? memory.Starting : default };
         if (local.Keeper is { Phase: not ("starting" or "stopping") })
         {
             memory = memory with { Tried = false, StartFailure = "" };
@@ -97,11 +115,11 @@ internal static class Reconciler
     {
         if (!vm.Record!.Run)
         {
-            return (memory with { DeadSince = null, NotBefore = 0, Failures = 0, Tried = false, StartFailure = "" }, local.HasRemains ? new AgentAction.ClearRemains(vm.Name) : null);
+            return (new VmMemory(), local.HasRemains ? new AgentAction.ClearRemains(vm.Name) : null);
         }
         var dead = memory.DeadSince ?? view.Now;
         memory = memory with { DeadSince = dead, StartFailure = memory.Tried ? local.LastWords : "" };
-        if (view.Now < memory.NotBefore)
+        if (view.Now < memory.Starting.NotBefore)
         {
             return (memory, null);
         }
@@ -114,7 +132,7 @@ internal static class Reconciler
         };
         return start is null
             ? (memory, null)
-            : (Failed(view, memory) with { DeadSince = null, Tried = true }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record.SpecYaml, 0));
+            : (memory with { DeadSince = null, Starting = memory.Starting.Next(view.Now), Tried = true }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record.SpecYaml, 0));
     }
 
     private static (VmMemory, AgentAction?) CareForProtection(ClusterView view, VmView vm, KeeperStatus keeper, VmMemory memory)
@@ -123,11 +141,11 @@ internal static class Reconciler
         {
             AgentAction? end = keeper.Phase is "protected" or "syncing" ? new AgentAction.Unprotect(vm.Name)
                 : vm.Assignment is not null ? new AgentAction.Assign(vm.Name, null, 0, vm.AssignmentRevision) : null;
-            return (memory with { Note = "" }, end);
+            return (memory.WithoutStandby(), end);
         }
         return keeper.Phase switch
         {
-            "protected" => (new VmMemory(AskedAttempt: memory.AskedAttempt), null),
+            "protected" => (memory.WithoutStandby(), null),
             "running" => FindStandby(view, vm, keeper, memory),
             _ => (memory, null),
         };
@@ -162,7 +180,7 @@ internal static class Reconciler
                 return (memory with { AssignedAt = memory.AssignedAt == 0 ? view.Now : memory.AssignedAt }, null);
             }
         }
-        return view.Now < memory.NotBefore ? (memory, null) : AssignAnew(view, vm, memory);
+        return view.Now < memory.Assigning.NotBefore ? (memory, null) : AssignAnew(view, vm, memory);
     }
 
     private static (VmMemory, AgentAction?) AssignAnew(ClusterView view, VmView vm, VmMemory memory)
@@ -171,8 +189,9 @@ internal static class Reconciler
         {
             return (memory with { Note = "no other host is alive that could stand by" }, null);
         }
-        var attempt = (vm.Assignment?.Attempt ?? 0) + 1;
-        return (Failed(view, memory) with { Asked = null, AssignedAt = view.Now },
+        // New even when earlier assignments are gone from the store: hosts know by it what their last keeper was started for.
+        var attempt = Math.Max(view.UnixMs, (vm.Assignment?.Attempt ?? 0) + 1);
+        return (memory with { Assigning = memory.Assigning.Next(view.Now), Asked = null, AssignedAt = view.Now },
             new AgentAction.Assign(vm.Name, host, attempt, vm.AssignmentRevision));
     }
 
@@ -192,11 +211,4 @@ internal static class Reconciler
             .ThenBy(h => h.Host.Value, StringComparer.Ordinal)
             .First().Host;
     }
-
-    /// <summary>An attempt begins: should it fail, the next one waits longer.</summary>
-    private static VmMemory Failed(ClusterView view, VmMemory memory) => memory with
-    {
-        Failures = memory.Failures + 1,
-        NotBefore = view.Now + Math.Min(MostBackOffMs, LeastBackOffMs * Math.Pow(2, Math.Min(memory.Failures, 10))),
-    };
 }

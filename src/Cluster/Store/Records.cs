@@ -36,8 +36,9 @@ public enum StandbyState
     [JsonStringEnumMemberName("failed")] Failed,
 }
 
-/// <summary>JSON of everything in the store but the role, camelCase.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+/// <summary>JSON of everything in the store but the role, camelCase. Every member must be there; what is null is written so.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(HostRecord))]
 [JsonSerializable(typeof(VmRecord))]
 [JsonSerializable(typeof(StandbyAssignment))]

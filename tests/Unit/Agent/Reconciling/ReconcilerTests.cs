@@ -1,0 +1,154 @@
+using Pollux.Agent.Reconciling;
+using Pollux.Cluster.Keepers;
+using Pollux.Cluster.Store;
+using Pollux.Replication.Pair;
+using static Pollux.Unit.Tests.Agent.Reconciling.Scene;
+
+namespace Pollux.Unit.Tests.Agent.Reconciling;
+
+/// <summary>Who starts and who ends a VM's keeper.</summary>
+public sealed class ReconcilerTests
+{
+    [Fact]
+    public void Home_NoRoleYet_StartsThePrimary() =>
+        Assert.Equal(new AgentAction.StartKeeper(Redis, KeeperStart.Primary, "name: redis", 0), new Scene().Decide());
+
+    [Fact]
+    public void OtherHost_NoRoleYet_DoesNothing() => Assert.Null(new Scene { Me = H2 }.Decide());
+
+    [Fact]
+    public void Home_NotWantedToRun_DoesNothing()
+    {
+        var scene = new Scene();
+        scene.Record = scene.Record! with { Run = false };
+        Assert.Null(scene.Decide());
+    }
+
+    [Fact]
+    public void Home_RoleNamesAnother_DoesNothing() => Assert.Null(new Scene { Role = RoleOf(RoleState.Running, H2) }.Decide());
+
+    [Theory]
+    [InlineData(RoleState.Running)]
+    [InlineData(RoleState.Protected)]
+    public void Primary_GuestDied_WaitsForATakeoverFirst(RoleState state)
+    {
+        var scene = new Scene { Role = RoleOf(state, H1, H2) };
+        var (action, after) = scene.DecideUntilAction(withinMs: 10_000);
+        Assert.Equal(KeeperStart.Primary, Assert.IsType<AgentAction.StartKeeper>(action).Start);
+        Assert.Equal(3_000, after);
+    }
+
+    [Fact]
+    public void Primary_TakenOverMeanwhile_StartsNothing()
+    {
+        var scene = new Scene { Role = RoleOf(RoleState.Protected, H1, H2) };
+        Assert.Null(scene.DecideUntilAction(withinMs: 2_000).Action);
+        scene.Role = RoleOf(RoleState.Running, H2);
+        Assert.Null(scene.DecideUntilAction(withinMs: 20_000).Action);
+    }
+
+    [Fact]
+    public void Primary_BeingTakenOver_StartsNothing() =>
+        Assert.Null(new Scene { Role = RoleOf(RoleState.Taking, H1, H2) }.DecideUntilAction(withinMs: 60_000).Action);
+
+    [Fact]
+    public void Primary_QemuOutlivedItsKeeper_AdoptsAtOnce()
+    {
+        var scene = new Scene { Role = RoleOf(RoleState.Running, H1), Local = Orphan };
+        Assert.Equal(KeeperStart.Adopt, Assert.IsType<AgentAction.StartKeeper>(scene.Decide()).Start);
+    }
+
+    [Theory]
+    [InlineData(RoleState.Running)]
+    [InlineData(RoleState.Stopped)]
+    public void NotPrimaryAnyMore_QemuOutlivedItsKeeper_IsRemoved(RoleState state)
+    {
+        var scene = new Scene { Role = RoleOf(state, H2), Local = Orphan };
+        Assert.Equal(new AgentAction.ClearRemains(Redis), scene.Decide());
+    }
+
+    [Fact]
+    public void Primary_KeeperTooBusyToAnswer_IsLeftAlone() =>
+        Assert.Null(new Scene { Role = RoleOf(RoleState.Running, H1), Local = Busy }.DecideUntilAction(withinMs: 60_000).Action);
+
+    [Fact]
+    public void Primary_StartFails_IsTriedEverMoreSlowly_AndSaysWhy()
+    {
+        var scene = new Scene();
+        var pauses = new List<double>();
+        scene.Decide();
+        scene.Local = Ended(0, "QEMU refused its command line");
+        for (var i = 0; i < 7; i++)
+        {
+            scene.Now += 500;
+            var (action, after) = scene.DecideUntilAction(withinMs: 60_000);
+            Assert.IsType<AgentAction.StartKeeper>(action);
+            pauses.Add(after + 500);
+        }
+        Assert.Equal([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000], pauses);
+        Assert.Equal("QEMU refused its command line", scene.Memory.StartFailure);
+    }
+
+    [Fact]
+    public void User_StopsAndStartsAgainAndAgain_NeverWaitsForABackOff()
+    {
+        var scene = new Scene();
+        for (var i = 0; i < 8; i++)
+        {
+            scene.Record = scene.Record! with { Run = true };
+            Assert.IsType<AgentAction.StartKeeper>(scene.Decide());
+            (scene.Role, scene.Local) = (RoleOf(RoleState.Running, H1), Alone());
+            scene.Now += 500;
+            Assert.Null(scene.Decide());
+            scene.Record = scene.Record with { Run = false };
+            (scene.Role, scene.Local) = (RoleOf(RoleState.Stopped, H1), Ended(0, "leaves: stopped by the user"));
+            scene.Now += 500;
+            Assert.Null(scene.Decide());
+        }
+    }
+
+    [Fact]
+    public void Primary_DiesAfterRunningWell_CountsAsNoFailedStart()
+    {
+        var scene = new Scene();
+        scene.Decide();
+        scene.Memory = scene.Memory with { Starting = new BackOff(9, scene.Now, scene.Now + 30_000) };
+        (scene.Role, scene.Local) = (RoleOf(RoleState.Running, H1), Alone());
+        Assert.Null(scene.DecideUntilAction(withinMs: 61_000).Action);
+        scene.Local = Remains;
+        Assert.Equal(3_000, scene.DecideUntilAction(withinMs: 60_000).AfterMs);
+    }
+
+    [Fact]
+    public void NotWantedToRun_KeeperLives_IsAskedToStop_NotAllTheTime()
+    {
+        var scene = new Scene { Role = RoleOf(RoleState.Running, H1), Local = Alone() };
+        scene.Record = scene.Record! with { Run = false };
+        Assert.False(Assert.IsType<AgentAction.Stop>(scene.Decide()).Force);
+        scene.Now += 500;
+        Assert.Equal(9_500, scene.DecideUntilAction(withinMs: 60_000).AfterMs);
+    }
+
+    [Fact]
+    public void Deleted_OnlyLogsAreLeft_RemovesTheDirectory()
+    {
+        var scene = new Scene { Record = null, Local = Ended(4, "leaves") };
+        Assert.Equal(new AgentAction.ClearRemains(Redis), scene.Decide());
+    }
+
+    [Fact]
+    public void Deleted_StandbyLives_IsStopped() =>
+        Assert.IsType<AgentAction.Stop>(new Scene { Me = H2, Record = null, Local = Alone("standby-ready", "standby") }.Decide());
+
+    [Fact]
+    public void StoreLostTheRecord_GuestRuns_RunsOn() =>
+        Assert.Null(new Scene { Record = null, Local = Alone() }.DecideUntilAction(withinMs: 60_000).Action);
+
+    [Fact]
+    public void StoreHoldsGarbage_NothingIsDone_AndSaid()
+    {
+        var scene = new Scene { Record = null, Damage = "the role key holds no role", Local = Remains };
+        Assert.Null(scene.DecideUntilAction(withinMs: 60_000).Action);
+        Assert.Equal("the role key holds no role", scene.Memory.Note);
+    }
+}
