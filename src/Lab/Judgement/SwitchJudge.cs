@@ -23,7 +23,7 @@ public sealed record SwitchVerdict(IReadOnlyList<string> Complaints, IReadOnlyLi
 /// <item>the VM speaks from one host at a time, and a host whose turn is over stays silent;</item>
 /// <item>a TCP stream's bytes never change, whichever host sends them;</item>
 /// <item>what the VM acknowledged stays acknowledged: no later segment acknowledges less;</item>
-/// <item>no connection is reset or closed;</item>
+/// <item>no connection that carried data in the recording is reset or closed by the VM (one that only ends in it is an earlier client's);</item>
 /// <item>a dead host is silent.</item>
 /// </list>
 /// </summary>
@@ -89,17 +89,18 @@ public sealed class SwitchJudge
             _streams.Remove(flow);
             _acknowledged.Remove(flow);
         }
-        if ((segment.Flags & (TcpFlags.Rst | TcpFlags.Fin)) != 0)
+        var known = _streams.TryGetValue(flow, out var stream);
+        if (known && (segment.Flags & (TcpFlags.Rst | TcpFlags.Fin)) != 0)
         {
             Complain(frame, $"sends {segment.Flags} to {segment.To}:{segment.ToPort}");
         }
-        if (!_streams.TryGetValue(flow, out var stream))
+        if (segment.PayloadBytes > 0)
         {
-            _streams[flow] = stream = new StreamRecord();
-        }
-        if (segment.PayloadBytes > 0 && stream.Add(segment.Sequence, segment.Payload.Span) is { } at)
-        {
-            Complain(frame, $"sends other bytes than before at place {at} of the stream to {segment.To}:{segment.ToPort}");
+            _streams[flow] = stream ??= new StreamRecord();
+            if (stream.Add(segment.Sequence, segment.Payload.Span) is { } at)
+            {
+                Complain(frame, $"sends other bytes than before at place {at} of the stream to {segment.To}:{segment.ToPort}");
+            }
         }
         JudgeAcknowledgement(frame, segment, flow);
     }

@@ -12,6 +12,7 @@ namespace Pollux.Lab.Tests.FaultRounds;
 /// <summary>What a round found.</summary>
 /// <param name="PrimaryBefore">The host that ran the VM when the fault struck.</param>
 /// <param name="Swaps">How often the role was swapped meanwhile.</param>
+/// <param name="Takeover">Its times, when the other side took over.</param>
 /// <param name="FirstAnswerMs">From just before the fault to the end of the silence that it made.</param>
 public sealed record RoundResult(
     HostId PrimaryBefore, HostId PrimaryAfter, long Swaps, double? FirstAnswerMs, TakeoverStatus? Takeover, LoadReport Client, SwitchVerdict Switch, IReadOnlyList<SwitchFrame> Frames)
@@ -19,7 +20,8 @@ public sealed record RoundResult(
     public bool IsTakeover => PrimaryAfter != PrimaryBefore;
 
     public override string ToString() =>
-        $"{PrimaryBefore} -> {PrimaryAfter}, first answer {FirstAnswerMs:0.0} ms, detect {Takeover?.DetectMs:0.0} arbitrate {Takeover?.ArbitrateMs:0.0} resume {Takeover?.ResumeMs:0.0}, "
+        $"{PrimaryBefore} -> {PrimaryAfter}, first answer {FirstAnswerMs:0.0} ms, "
+        + (Takeover is { } t ? $"detect {t.DetectMs:0.0} arbitrate {t.ArbitrateMs:0.0} resume {t.ResumeMs:0.0}, " : "")
         + $"{Client.Requests} requests, {Client.Acknowledged} acknowledged, {Client.Lost} lost, {Switch.Frames} frames of the VM";
 }
 
@@ -62,7 +64,7 @@ internal sealed class FaultRound(ProtectedLab lab, string fault, Side side, ulon
         var outage = load.Log.OutageAt(struck.StopwatchTicks, Grace);
         return new RoundResult(
             primary, after.Role!.Primary.Host, after.Role.Term - before.Role.Term, outage is { } gap ? (gap.ToTicks - struck.StopwatchTicks) * 1000.0 / Stopwatch.Frequency : null,
-            after.KeeperOn(after.Role.Primary.Host)?.LastTakeover, client, verdict, frames);
+            primary != after.Role.Primary.Host ? after.KeeperOn(after.Role.Primary.Host)?.LastTakeover : null, client, verdict, frames);
     }
 
     private StruckFault Strike(HostId host) => Strike(fault switch

@@ -76,6 +76,14 @@ public sealed class SwitchJudgeTests
     }
 
     [Fact]
+    public void Judge_AnEarlierClientsConnectionEnding_IsNotItsMatter()
+    {
+        Sends("h2", 202, 77, 88, "", TcpFlags.Fin | TcpFlags.Ack, clientPort: 39999);
+
+        Assert.True(Judged().IsClean);
+    }
+
+    [Fact]
     public void Judge_ADeadHostSpeaking_IsCaught() =>
         Assert.Contains("h1 speaks 0.5 ms after its end", Assert.Single(SwitchJudge.Judge(Vm, _frames, new SilencingFault("h1", 2.5)).Complaints), StringComparison.Ordinal);
 
@@ -90,7 +98,7 @@ public sealed class SwitchJudgeTests
 
     private SwitchVerdict Judged() => SwitchJudge.Judge(Vm, _frames);
 
-    private void Sends(string host, double unixMs, uint sequence, uint acknowledged, string payload, TcpFlags flags = TcpFlags.Ack)
+    private void Sends(string host, double unixMs, uint sequence, uint acknowledged, string payload, TcpFlags flags = TcpFlags.Ack, ushort clientPort = 40000)
     {
         const int headers = 14 + 20 + 20;
         var frame = new byte[headers + payload.Length];
@@ -103,7 +111,7 @@ public sealed class SwitchJudgeTests
         new byte[] { 10, 78, 0, 10, 10, 78, 0, 250 }.CopyTo(ip[12..]);
         var tcp = ip[20..];
         BinaryPrimitives.WriteUInt16BigEndian(tcp, 6379);
-        BinaryPrimitives.WriteUInt16BigEndian(tcp[2..], 40000);
+        BinaryPrimitives.WriteUInt16BigEndian(tcp[2..], clientPort);
         BinaryPrimitives.WriteUInt32BigEndian(tcp[4..], sequence);
         BinaryPrimitives.WriteUInt32BigEndian(tcp[8..], acknowledged);
         tcp[12] = 5 << 4;
