@@ -24,6 +24,7 @@ internal sealed class ProtectionSession
     private readonly ProtectionOptions _options;
     private readonly Action<PairEvent> _post;
     private readonly ChunkPool _pool;
+    private readonly Thread _thread;
     private readonly BufferSizing _sizing = new();
     private readonly ManualResetEventSlim _gate = new(true);
     private readonly ManualResetEventSlim _cutResume = new(false);
@@ -45,6 +46,7 @@ internal sealed class ProtectionSession
     public ProtectionSession(Guest guest, ProtectionOptions options, Action<PairEvent> post)
     {
         (_guest, _options, _post) = (guest, options, post);
+        _thread = new Thread(Run) { IsBackground = true, Name = "checkpoint" };
         _pool = new ChunkPool(options.BufferCeilingBytes);
     }
 
@@ -60,8 +62,7 @@ internal sealed class ProtectionSession
     public void Begin()
     {
         Transmission = _options.Transmission;
-        var thread = new Thread(Run) { IsBackground = true, Name = "checkpoint" };
-        thread.Start();
+        _thread.Start();
     }
 
     public void ResumeFromCut() => _cutResume.Set();
@@ -141,11 +142,12 @@ internal sealed class ProtectionSession
         _sender?.FinishUrgent(TimeSpan.FromMilliseconds(500));
         _heartbeat?.Dispose();
         _data?.Dispose();
-        _pool.Dispose();
         lock (_commitLock)
         {
             Monitor.PulseAll(_commitLock);
         }
+        // Wakes a capture that waits for room. Chunks that are lent stay mapped until they are given back.
+        _pool.Dispose();
     }
 
     private void Run()
@@ -242,7 +244,8 @@ internal sealed class ProtectionSession
     {
         var buffer = new EpochBuffer(_pool, new Epoch(0));
         _sender!.Ship(buffer);
-        channel.CaptureFirst(new BufferTarget(buffer, _sender.Wake));
+        var target = new BufferTarget(buffer, _sender.Wake);
+        Fill(buffer, channel, target, first: true);
         buffer.Complete();
         _sender.Wake();
         _open = new Epoch(1);
@@ -268,7 +271,7 @@ internal sealed class ProtectionSession
             Crowded = shipAtOnce ? null : () => _sender.Ship(buffer),
             CrowdedBytes = _pool.CeilingBytes / 2,
         };
-        var result = channel.Capture(target);
+        var result = Fill(buffer, channel, target);
         _guest.DrainEgress();
         _open = epoch.Next;
         _guest.Egress.Open(_open);
@@ -294,6 +297,25 @@ internal sealed class ProtectionSession
         if (epoch.Value % 16 == 0)
         {
             _pool.Shrink(_sizing);
+        }
+    }
+
+    /// <summary>Captures; an epoch that is not whole is nobody's and its memory goes back.</summary>
+    private static CaptureResult Fill(EpochBuffer buffer, CheckpointChannel channel, BufferTarget target, bool first = false)
+    {
+        try
+        {
+            if (!first)
+            {
+                return channel.Capture(target);
+            }
+            channel.CaptureFirst(target);
+            return default;
+        }
+        catch
+        {
+            buffer.Abandon();
+            throw;
         }
     }
 

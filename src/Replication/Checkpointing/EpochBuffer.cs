@@ -104,6 +104,22 @@ public sealed class EpochBuffer(ChunkPool pool, Epoch epoch)
         }
     }
 
+    /// <summary>
+    /// The filler gives up: all memory goes back, and the epoch never becomes complete, so that nobody can take a part of it for the
+    /// whole.
+    /// </summary>
+    public void Abandon()
+    {
+        lock (_lock)
+        {
+            _current = null;
+            while (_ram.TryDequeue(out var chunk) || _device.TryDequeue(out chunk))
+            {
+                pool.Return(chunk);
+            }
+        }
+    }
+
     private Chunk? Take(Queue<Chunk> from)
     {
         lock (_lock)

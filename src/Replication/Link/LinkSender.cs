@@ -214,7 +214,11 @@ public sealed class LinkSender : IDisposable
             _closed = true;
             while (_epochs.TryDequeue(out var epoch))
             {
-                epoch.Return();
+                // One that is still being filled is its filler's.
+                if (epoch.IsComplete)
+                {
+                    epoch.Return();
+                }
             }
         }
     }
