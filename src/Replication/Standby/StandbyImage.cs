@@ -12,8 +12,12 @@ namespace Pollux.Replication.Standby;
 /// </summary>
 public sealed unsafe class StandbyImage(MemoryMap ram, string ramBlockName) : IDisposable
 {
+    /// <summary>Firmware, option ROMs, tables and video RAM of a real machine are some tens of MiB; the lengths are the other side's word.</summary>
+    private const ulong SmallBlocksLimit = 256 << 20;
+
     private readonly RamStreamScanner _scanner = new(expectHeader: true);
     private readonly List<Block> _blocks = [];
+    private ulong _smallBytes;
 
     /// <summary>The highest epoch that is in the image; <see cref="Epoch.None"/> while the first copy is on its way.</summary>
     public Epoch Applied { get; private set; } = Epoch.None;
@@ -97,11 +101,12 @@ public sealed unsafe class StandbyImage(MemoryMap ram, string ramBlockName) : ID
             _blocks.Add(new Block(name, length, ram.Start, null));
             return;
         }
-        const ulong smallLimit = 256 << 20;
-        if (length is 0 or > smallLimit)
+        if (length is 0 || length > SmallBlocksLimit - _smallBytes)
         {
-            throw new WireFormatException($"the primary's memory block {name} has {length} bytes, the limit is {smallLimit}");
+            throw new WireFormatException(
+                $"the primary's memory block {name} has {length} bytes, {_smallBytes} are in use, the limit for all but the RAM is {SmallBlocksLimit}");
         }
+        _smallBytes += length;
         var small = MemoryMap.AllocateAnonymous((long)length);
         _blocks.Add(new Block(name, length, small.Start, small));
     }
