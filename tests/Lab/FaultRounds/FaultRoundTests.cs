@@ -43,7 +43,7 @@ public sealed class FaultRoundTests(ProtectedLab lab, ITestOutputHelper output)
 
     private async Task RoundAsync(string fault, Side side, bool takeover, ulong seed)
     {
-        var result = await new FaultRound(lab, fault, side, seed).RunAsync();
+        var result = await RunAsync(fault, side, seed);
 
         output.WriteLine($"{fault} of the {side}, round {seed}: {result}");
         if (Environment.GetEnvironmentVariable("POLLUX_ROUNDS_LOG") is { Length: > 0 } file)
@@ -56,6 +56,22 @@ public sealed class FaultRoundTests(ProtectedLab lab, ITestOutputHelper output)
         if (fault == "kill-agent")
         {
             Assert.Equal(0, result.Swaps);
+        }
+    }
+
+    /// <summary>A round that does not come to its end leaves the hosts' logs.</summary>
+    private async Task<RoundResult> RunAsync(string fault, Side side, ulong seed)
+    {
+        try
+        {
+            return await new FaultRound(lab, fault, side, seed).RunAsync();
+        }
+        catch
+        {
+            var logs = Directory.CreateTempSubdirectory("pollux-round-").FullName;
+            lab.Cluster.SaveLogs(logs);
+            output.WriteLine($"{fault} of the {side}, round {seed}: the hosts' logs are kept in {logs}");
+            throw;
         }
     }
 }
