@@ -45,10 +45,13 @@ internal static class PolluxCommand
         return root;
     }
 
+    /// <summary>An argument that begins with '@' is a word like any other.</summary>
+    internal static ParseResult Parse(IReadOnlyList<string> arguments) =>
+        Create().Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
+
     internal static async Task<int> RunAsync(IReadOnlyList<string> arguments)
     {
-        // An argument that begins with '@' is a word like any other.
-        var parsed = Create().Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        var parsed = Parse(arguments);
         if (parsed.Action is ParseErrorAction)
         {
             var (problem, nextStep) = UsageProblem.Of(parsed);

@@ -52,7 +52,7 @@ internal static class UsageProblem
     }
 
     private static IEnumerable<string> PathTo(CommandResult result) =>
-        result.Parent is CommandResult parent ? [.. PathTo(parent), result.Command.Name] : [result.Command.Name];
+        result.Parent is CommandResult parent ? [.. PathTo(parent), result.Command.Name] : ["pollux"];
 
     private static string OneOf(IEnumerable<string> words) =>
         words.ToList() is var list && list.Count > 1 ? $"{string.Join(", ", list[..^1])} or {list[^1]}" : string.Concat(list);

@@ -14,7 +14,7 @@ namespace Pollux.Lab.Tests.FaultRounds;
 /// <summary>Two hosts and a witness with agents, and a Linux guest with Redis that is to be protected. It outlives every fault.</summary>
 public sealed class ProtectedLab : IAsyncLifetime
 {
-    private static readonly TimeSpan Boot = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Boot = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan Protect = TimeSpan.FromSeconds(60);
 
     public static IPEndPoint Server { get; } = IPEndPoint.Parse("10.78.0.10:6379");
