@@ -28,6 +28,10 @@ switch (args)
         {
             var config = JsonSerializer.Deserialize(File.ReadAllBytes(file), KeeperJson.Default.KeeperConfig)
                 ?? throw new PolluxException($"{file} is empty");
+            if (config.RunDirectory is null || config.SpecYaml is null || config.Tls is null || config.EtcdEndpoints is null)
+            {
+                throw new PolluxException($"{file} lacks members", "it is written by the agent; keepers are not started by hand");
+            }
             await KeeperProcess.RunAsync(config, CancellationToken.None);
             return 0;
         }
