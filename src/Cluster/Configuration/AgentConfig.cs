@@ -12,7 +12,7 @@ namespace Pollux.Cluster.Configuration;
 /// <param name="Witnesses">Hosts that only vote: etcd's leader is best there.</param>
 /// <param name="Cgroup">An existing cgroup2 directory below which VMs live; null: none.</param>
 /// <param name="LeaseSeconds">How long this host counts as alive after its last word to the store.</param>
-public sealed record AgentConfig(
+public sealed partial record AgentConfig(
     HostId Host,
     string Address,
     int ApiPort,
@@ -53,9 +53,20 @@ public sealed record AgentConfig(
         }
         catch (YamlException e)
         {
-            throw new PolluxException($"{file}:{e.Start.Line}: {e.InnerException?.Message ?? e.Message}", "see docs/agent.md", e);
+            throw new PolluxException($"{file}:{e.Start.Line}: {Describe(e)}", "see docs/agent.md", e);
         }
     }
+
+    /// <summary>The reader's words for what it could not place speak of types.</summary>
+    private static string Describe(YamlException e) => e.Message switch
+    {
+        var m when UnknownMember().Match(m) is { Success: true } match => $"'{match.Groups[1].Value}' is no member here",
+        var m when m.Contains("deserializer", StringComparison.Ordinal) => "a value of another kind is expected here",
+        _ => e.InnerException?.Message ?? e.Message,
+    };
+
+    [System.Text.RegularExpressions.GeneratedRegex("Property '([^']*)' not found")]
+    private static partial System.Text.RegularExpressions.Regex UnknownMember();
 
     /// <summary>The file as it is written.</summary>
     private sealed class Text
