@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
 using Pollux.Cluster.Store;
@@ -255,14 +256,17 @@ internal sealed partial class KeeperProcess : IPairEdge
                 _machine.Spec, process, _machine.Version, _machine.Directory.Path, why => _loop.Post(new PairEvent.QemuExited(why)),
                 () => _session?.WakeLink(), patience.Token).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is OperationCanceledException or IOException or PolluxException)
+        catch (Exception e) when (e is OperationCanceledException or IOException or SocketException or PolluxException)
         {
             // A dying QEMU closes its sockets a moment before it is gone, and its own words are the better reason.
-            if (await Task.WhenAny(process.Exited, Task.Delay(LastWordsWithin)).ConfigureAwait(false) != process.Exited)
+            await Task.WhenAny(process.Exited, Task.Delay(LastWordsWithin)).ConfigureAwait(false);
+            var log = $"see {_machine.Directory.PathsOf("").Log}";
+            throw e switch
             {
-                throw;
-            }
-            throw new PolluxException(await process.Exited.ConfigureAwait(false), $"see {_machine.Directory.PathsOf("").Log}", e);
+                _ when process.Exited.IsCompleted => new PolluxException(await process.Exited.ConfigureAwait(false), log, e),
+                PolluxException or OperationCanceledException => e,
+                _ => new PolluxException($"QEMU's sockets or this host's network cannot be used: {e.Message}", log, e),
+            };
         }
         guest.Qmp.EventReceived += Hear;
         guest.Egress.FrameWaits = () => _session?.FrameWaits();
@@ -326,7 +330,7 @@ internal sealed partial class KeeperProcess : IPairEdge
             _standby = await StandbySide.PrepareAsync(_machine, _me, _tls, _loop.Post, AttachAsync, cancellation).ConfigureAwait(false);
             await TellEndpointAsync(StandbyState.Ready, _standby.Service.Port, null).ConfigureAwait(false);
         }
-        catch (PolluxException e)
+        catch (Exception e) when (e is PolluxException or IOException or SocketException)
         {
             KeeperLog.Say($"cannot stand by: {e.Message}");
             _loop.Post(new PairEvent.LinkDown(e.Message));
@@ -391,6 +395,10 @@ internal sealed partial class KeeperProcess : IPairEdge
             catch (PolluxException e)
             {
                 _loop.Post(failed(e));
+            }
+            catch (Exception e) when (e is IOException or SocketException)
+            {
+                _loop.Post(failed(new PolluxException(e.Message, null, e)));
             }
             catch (OperationCanceledException) when (_leaving.IsCancellationRequested)
             {

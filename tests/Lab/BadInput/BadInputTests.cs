@@ -56,15 +56,20 @@ public sealed class BadInputTests(ProtectedLab lab, ITestOutputHelper output) : 
     [Fact]
     public async Task Start_OfAVmThatQemuRefuses_SaysQemusWordsAndLeavesItStopped()
     {
-        await DoneAsync("vm", "define", Write("refused", "cpu", "nosuchcpu"));
+        await DoneAsync("vm", "define", Write(Refused, "cpu", "nosuchcpu"));
+        try
+        {
+            await RefusedAsync("refused does not start on h1: QEMU ended: qemu-system-x86_64: unable to find CPU model 'nosuchcpu'", "vm", "start", Refused);
 
-        await RefusedAsync("refused does not start on h1: QEMU ended: qemu-system-x86_64: unable to find CPU model 'nosuchcpu'", "vm", "start", Refused);
-
-        using var agent = AgentClient.Local(lab.Cluster["h1"].AgentSocket);
-        var after = await agent.VmAsync(Core.VmName.Create(Refused), TimeSpan.FromSeconds(10), CancellationToken.None);
-        Assert.Equal("stopped", after.State);
-        Assert.False(after.Record.Run);
-        await DoneAsync("vm", "delete", Refused);
+            using var agent = AgentClient.Local(lab.Cluster["h1"].AgentSocket);
+            var after = await agent.VmAsync(Core.VmName.Create(Refused), TimeSpan.FromSeconds(10), CancellationToken.None);
+            Assert.Equal("stopped", after.State);
+            Assert.False(after.Record.Run);
+        }
+        finally
+        {
+            await DoneAsync("vm", "delete", Refused);
+        }
     }
 
     [Fact]
