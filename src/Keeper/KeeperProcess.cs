@@ -333,7 +333,7 @@ internal sealed partial class KeeperProcess : IPairEdge
         catch (Exception e) when (e is PolluxException or IOException or SocketException)
         {
             KeeperLog.Say($"cannot stand by: {e.Message}");
-            _loop.Post(new PairEvent.LinkDown(e.Message));
+            _loop.Post(new PairEvent.Dismissed(e.Message));
         }
     }
 
