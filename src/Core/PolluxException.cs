@@ -13,3 +13,6 @@ public class PolluxException(string problem, string? nextStep = null, Exception?
     /// <summary>What the reader can do about it, if anything.</summary>
     public string? NextStep { get; } = nextStep;
 }
+
+/// <summary>No answer came: what was asked may have been done, or be done later, or never.</summary>
+public class OutcomeUnknownException(string problem, string? nextStep = null, Exception? cause = null) : PolluxException(problem, nextStep, cause);

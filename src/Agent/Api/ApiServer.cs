@@ -52,6 +52,8 @@ internal static class ApiServer
         app.MapPost("/v1/vms/{name}/unprotect", (string name, CancellationToken c) => vms.UnprotectAsync(VmName.Create(name), c));
         app.MapPost("/v1/vms/{name}/takeover", (string name, CancellationToken c) => vms.TakeOverAsync(VmName.Create(name), c));
         app.MapPost("/v1/vms/{name}/set", (string name, ProtectionSettings request, CancellationToken c) => vms.SetAsync(VmName.Create(name), request, c));
+        app.MapPost("/v1/readiness", (ReadinessRequest request) => vms.CheckReadiness(request));
+        app.MapGet("/v1/vms/{name}/side", (string name, CancellationToken c) => vms.SideAsync(VmName.Create(name), c));
         app.MapPost("/v1/vms/{name}/keeper", (string name, KeeperRequest request, CancellationToken c) => vms.LocalKeeperAsync(VmName.Create(name), request, c));
     }
 
@@ -74,6 +76,14 @@ internal static class ApiServer
         catch (StoreUnavailableException e)
         {
             (status, problem, nextStep) = (StatusCodes.Status503ServiceUnavailable, e.Problem, e.NextStep);
+        }
+        catch (KeeperAbsentException e)
+        {
+            (status, problem, nextStep) = ((int)ApiStatus.KeeperAbsent, e.Problem, e.NextStep);
+        }
+        catch (OutcomeUnknownException e)
+        {
+            (status, problem, nextStep) = ((int)ApiStatus.OutcomeUnknown, e.Problem, e.NextStep);
         }
         catch (PolluxException e)
         {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Pollux.Cluster.Configuration;
 using Pollux.Core;
 using Pollux.Qemu.Spec;
@@ -25,12 +26,24 @@ internal static class HostReadiness
         {
             throw new PolluxException($"{config.Host} has no bridge {nic.Bridge}", $"make it: ip link add {nic.Bridge} type bridge");
         }
-        var free = new DriveInfo(config.RamDirectory).AvailableFreeSpace;
-        if (spec.MemoryBytes > free)
+        RequireMemory(spec, $"{config.RamDirectory} on {config.Host}", new DriveInfo(config.RamDirectory).AvailableFreeSpace);
+        RequireMemory(spec, config.Host.Value, AvailableMemoryBytes());
+    }
+
+    private static void RequireMemory(VmSpec spec, string where, long freeBytes)
+    {
+        if (spec.MemoryBytes > freeBytes)
         {
             throw new PolluxException(
-                $"{spec.Name} needs {spec.MemoryBytes >> 20} MiB of memory, and {config.RamDirectory} on {config.Host} has {free >> 20} MiB left",
+                $"{spec.Name} needs {spec.MemoryBytes >> 20} MiB of memory, and {where} has {freeBytes >> 20} MiB left",
                 "stop a VM, or give it less memory");
         }
+    }
+
+    /// <summary>What the kernel can give without swapping, proc(5).</summary>
+    private static long AvailableMemoryBytes()
+    {
+        var line = File.ReadLines("/proc/meminfo").First(l => l.StartsWith("MemAvailable:", StringComparison.Ordinal));
+        return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) << 10;
     }
 }

@@ -12,7 +12,7 @@ using Pollux.Replication.Pair;
 namespace Pollux.Agent.Api;
 
 /// <summary>What users may ask of any agent. A wish is written to the store; the agents concerned make it so.</summary>
-internal sealed class VmService(AgentConfig config, EtcdStore store, LocalVms vms, Peers peers, ReconcileLoop loop)
+internal sealed partial class VmService(AgentConfig config, EtcdStore store, LocalVms vms, Peers peers, ReconcileLoop loop)
 {
     private const int SwapAttempts = 8;
     private static readonly TimeSpan AskWithin = TimeSpan.FromSeconds(45);
@@ -39,7 +39,7 @@ internal sealed class VmService(AgentConfig config, EtcdStore store, LocalVms vm
             var peer = await peers.OfAsync(home, cancellation).ConfigureAwait(false);
             return await peer.DefineAsync(request, AskWithin, cancellation).ConfigureAwait(false);
         }
-        var spec = VmSpecReader.Read(request.SpecYaml ?? throw new PolluxException("a VM needs a member 'specYaml'"), "spec");
+        var spec = ReadSpec(request.SpecYaml);
         HostReadiness.Check(spec, config);
         if (request.Standby is { } standby)
         {
@@ -88,8 +88,9 @@ internal sealed class VmService(AgentConfig config, EtcdStore store, LocalVms vm
         {
             // It does not run: what is wanted.
         }
-        catch (PolluxException) when (!force)
+        catch (PolluxException e) when (e is not OutcomeUnknownException && !force && view.Record!.Run)
         {
+            // Refused: it runs on, and shall. Had it not been meant to run before, it is not now either.
             await ChangeAsync(name, r => r with { Run = true }, CancellationToken.None).ConfigureAwait(false);
             throw;
         }
@@ -121,6 +122,11 @@ internal sealed class VmService(AgentConfig config, EtcdStore store, LocalVms vm
         {
             throw new PolluxException(wanted == primary ? $"{name} runs on {wanted} itself" : $"there is no live host {wanted}", $"choose {string.Join(", ", others)}");
         }
+        // Not when a standby is at hand already: the memory that it needs is then its own.
+        if (view.Endpoints.Values.All(e => e.State == StandbyState.Failed))
+        {
+            await RequireReadyAsync(name, view.Record.SpecYaml, on is { } only ? [only] : others, cancellation).ConfigureAwait(false);
+        }
         await ChangeAsync(name, r => r with { Protect = true, PreferredStandby = on ?? r.PreferredStandby }, cancellation).ConfigureAwait(false);
         return await VmAsync(name, cancellation).ConfigureAwait(false);
     }
@@ -139,14 +145,14 @@ internal sealed class VmService(AgentConfig config, EtcdStore store, LocalVms vm
         {
             throw new PolluxException($"{name} has no standby that could take over", $"protect it first: pollux vm protect {name}");
         }
-        await AskKeeperAsync(role.Primary.Host, name, new KeeperRequest("takeover"), AskWithin, cancellation).ConfigureAwait(false);
+        await AskRunningAsync(role.Primary.Host, name, new KeeperRequest("takeover"), AskWithin, cancellation).ConfigureAwait(false);
         return await VmAsync(name, cancellation).ConfigureAwait(false);
     }
 
     public async Task<VmDocument> SetAsync(VmName name, ProtectionSettings settings, CancellationToken cancellation)
     {
         var view = await FindAsync(name, cancellation).ConfigureAwait(false);
-        await AskKeeperAsync(HostOf(view), name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
+        await AskRunningAsync(HostOf(view), name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
         return await VmAsync(name, cancellation).ConfigureAwait(false);
     }
 
@@ -164,23 +170,13 @@ internal sealed class VmService(AgentConfig config, EtcdStore store, LocalVms vm
         }
     }
 
-    /// <summary>Asks the keeper on this very host.</summary>
-    public Task<KeeperResponse> LocalKeeperAsync(VmName name, KeeperRequest request, CancellationToken cancellation) =>
-        vms.ClientOf(name).AskAsync(request, request.Do == "status" ? StatusWithin : AskWithin, cancellation);
-
-    private async Task<KeeperResponse> AskKeeperAsync(HostId host, VmName name, KeeperRequest request, TimeSpan within, CancellationToken cancellation)
-    {
-        if (host == config.Host)
-        {
-            return await vms.ClientOf(name).AskAsync(request, within, cancellation).ConfigureAwait(false);
-        }
-        var peer = await peers.OfAsync(host, cancellation).ConfigureAwait(false);
-        return await peer.KeeperAsync(name, request, within, cancellation).ConfigureAwait(false);
-    }
-
     private async Task<VmView> FindAsync(VmName name, CancellationToken cancellation)
     {
         var view = StoreReader.Vm(name, await store.ListAsync($"{StoreKeys.Vms}{name}/", cancellation).ConfigureAwait(false));
+        if (view.Damage is { } damage)
+        {
+            throw new PolluxException(damage);
+        }
         return view.Record is not null ? view : throw new UnknownVmException(name);
     }
 
@@ -192,29 +188,9 @@ internal sealed class VmService(AgentConfig config, EtcdStore store, LocalVms vm
         var sides = ((HostId?[])[host, view.Role?.Standby?.Host, view.Assignment?.Host]).OfType<HostId>().Distinct();
         var keepers = await Task.WhenAll(sides.Select(h => KeeperOnAsync(h, view.Name, cancellation))).ConfigureAwait(false);
         var primary = keepers.FirstOrDefault(k => k.Host == host);
-        var (state, note) = VmStates.Of(view, primary, loop.MemoryOf(view.Name));
+        var (state, note) = VmStates.Of(view, primary);
         return new VmDocument(view.Name, state, note, host, view.Role?.Standby?.Host, view.Record!, view.Role, view.Assignment,
             [.. keepers.Where(k => k.Status is not null || k.Error is not null)]);
-    }
-
-    private async Task<KeeperOnHost> KeeperOnAsync(HostId host, VmName name, CancellationToken cancellation)
-    {
-        try
-        {
-            return new KeeperOnHost(host, (await AskKeeperAsync(host, name, new KeeperRequest("status"), StatusWithin, cancellation).ConfigureAwait(false)).Status, null);
-        }
-        catch (KeeperAbsentException)
-        {
-            return new KeeperOnHost(host, null, null);
-        }
-        catch (AgentSilentException)
-        {
-            return new KeeperOnHost(host, null, $"{host} does not answer");
-        }
-        catch (PolluxException e)
-        {
-            return new KeeperOnHost(host, null, e.Problem.StartsWith("no keeper listens", StringComparison.Ordinal) ? null : e.Problem);
-        }
     }
 
     private async Task ChangeAsync(VmName name, Func<VmRecord, VmRecord> change, CancellationToken cancellation)

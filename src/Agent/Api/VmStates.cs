@@ -7,13 +7,13 @@ namespace Pollux.Agent.Api;
 /// <summary>A VM's state in one word, and why.</summary>
 internal static class VmStates
 {
-    public static (string State, string Note) Of(VmView view, KeeperOnHost? primary, VmMemory memory) => (view.Role, primary) switch
+    public static (string State, string Note) Of(VmView view, KeeperOnHost? primary) => (view.Role, primary) switch
     {
-        (_, { Status: { Side: "primary" } status }) => (status.Phase, NoteOf(view, status.Phase, status.Note, memory.Note)),
+        (_, { Status: { Side: "primary" } status }) => (status.Phase, NoteOf(view, status.Phase, status.Note, primary.Note ?? "")),
         ({ State: RoleState.Taking } role, _) => ("taking", role.Reason),
         (_, { Status: { } status }) => ("taking", status.Note),
         (_, { Error: { } error }) => ("unknown", error),
-        (_, _) when view.Record!.Run && memory.StartFailure.Length > 0 => ("failing", memory.StartFailure),
+        (_, { StartFailure: { } failure }) when view.Record!.Run => ("failing", failure),
         (null, _) => view.Record!.Run ? ("starting", "") : ("stopped", ""),
         ({ State: RoleState.Stopped } role, _) => view.Record!.Run ? ("starting", "") : ("stopped", role.Reason),
         ({ } role, _) => view.Record!.Run ? ("starting", $"no keeper lives on {role.Primary.Host}") : ("stopped", ""),

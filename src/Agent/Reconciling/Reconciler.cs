@@ -115,7 +115,10 @@ internal static class Reconciler
     {
         if (!vm.Record!.Run)
         {
-            return (new VmMemory(), local.HasRemains ? new AgentAction.ClearRemains(vm.Name) : null);
+            // A stopped VM has no standby: the next start finds it one afresh.
+            AgentAction? tidy = local.HasRemains ? new AgentAction.ClearRemains(vm.Name)
+                : vm.Assignment is not null ? new AgentAction.Assign(vm.Name, null, 0, vm.AssignmentRevision) : null;
+            return (new VmMemory(), tidy);
         }
         var dead = memory.DeadSince ?? view.Now;
         memory = memory with { DeadSince = dead, StartFailure = memory.Tried ? local.LastWords : "" };

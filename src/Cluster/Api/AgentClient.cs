@@ -61,6 +61,16 @@ public sealed class AgentClient : IDisposable
     public Task<KeeperResponse> KeeperAsync(VmName vm, KeeperRequest request, TimeSpan within, CancellationToken cancellation) =>
         AskAsync(HttpMethod.Post, $"v1/vms/{vm}/keeper", JsonContent.Create(request, ApiJson.Default.KeeperRequest), ApiJson.Default.KeeperResponse, within, cancellation);
 
+    /// <summary>What that very host knows of its side of a VM; for agents among themselves.</summary>
+    public Task<KeeperOnHost> SideAsync(VmName vm, TimeSpan within, CancellationToken cancellation) =>
+        AskAsync(HttpMethod.Get, $"v1/vms/{vm}/side", null, ApiJson.Default.KeeperOnHost, within, cancellation);
+
+    /// <summary>Whether that very host could run a VM of this spec; for agents among themselves.</summary>
+    /// <exception cref="PolluxException">It could not; says what is missing.</exception>
+    public async Task CheckAsync(string specYaml, TimeSpan within, CancellationToken cancellation) =>
+        (await SendAsync(HttpMethod.Post, "v1/readiness", JsonContent.Create(new ReadinessRequest(specYaml), ApiJson.Default.ReadinessRequest), within, cancellation)
+            .ConfigureAwait(false)).Dispose();
+
     public void Dispose() => _http.Dispose();
 
     private Task<VmDocument> DoAsync(VmName vm, string verb, HttpContent? body, TimeSpan within, CancellationToken cancellation) =>
@@ -115,7 +125,12 @@ public sealed class AgentClient : IDisposable
         try
         {
             var error = await answer.Content.ReadFromJsonAsync(ApiJson.Default.ApiError, cancellation).ConfigureAwait(false);
-            return new PolluxException(error!.Error.Problem, error.Error.NextStep);
+            return answer.StatusCode switch
+            {
+                ApiStatus.KeeperAbsent => new KeeperAbsentException(error!.Error.Problem),
+                ApiStatus.OutcomeUnknown => new OutcomeUnknownException(error!.Error.Problem, error.Error.NextStep),
+                _ => new PolluxException(error!.Error.Problem, error.Error.NextStep),
+            };
         }
         catch (JsonException)
         {
@@ -146,4 +161,4 @@ public sealed class AgentClient : IDisposable
 
 /// <summary>An agent gave no answer in time; whether it did what it was asked is unknown.</summary>
 public sealed class AgentSilentException(string who, TimeSpan within, Exception cause)
-    : PolluxException($"{who} did not answer within {within.TotalSeconds:0.#} s; whether it was done is unknown", "look with 'pollux vm list'", cause);
+    : OutcomeUnknownException($"{who} did not answer within {within.TotalSeconds:0.#} s; whether it was done is unknown", "look with 'pollux vm list'", cause);

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json.Serialization;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
@@ -14,8 +15,11 @@ namespace Pollux.Cluster.Api;
 public sealed record VmDocument(
     VmName Name, string State, string Note, HostId Host, HostId? Standby, VmRecord Record, Role? Role, StandbyAssignment? Assignment, IReadOnlyList<KeeperOnHost> Keepers);
 
-/// <summary>A keeper's own words, or why there are none.</summary>
-public sealed record KeeperOnHost(HostId Host, KeeperStatus? Status, string? Error);
+/// <summary>A host's side of a VM: its keeper's own words, or why there are none, and the agent's.</summary>
+/// <param name="Error">Why the keeper or its host could not be asked.</param>
+/// <param name="Note">Why its guest is not protected.</param>
+/// <param name="StartFailure">Why its last keeper ended before its guest ran.</param>
+public sealed record KeeperOnHost(HostId Host, KeeperStatus? Status, string? Error, string? Note = null, string? StartFailure = null);
 
 /// <param name="SpecYaml">A spec with absolute paths.</param>
 /// <param name="On">Its home; the asked host when null.</param>
@@ -26,7 +30,19 @@ public sealed record StopRequest(bool Force = false);
 
 public sealed record ProtectRequest(HostId? On = null);
 
+public sealed record ReadinessRequest(string? SpecYaml);
+
 public sealed record ApiError(ApiErrorDetail Error);
+
+/// <summary>HTTP statuses that mean one thing in this API.</summary>
+public static class ApiStatus
+{
+    /// <summary>No keeper of that VM lives on that host.</summary>
+    public const HttpStatusCode KeeperAbsent = HttpStatusCode.Gone;
+
+    /// <summary>The keeper or another host gave no answer in time.</summary>
+    public const HttpStatusCode OutcomeUnknown = HttpStatusCode.GatewayTimeout;
+}
 
 /// <summary>What went wrong, in one sentence, and what to do.</summary>
 public sealed record ApiErrorDetail(string Problem, string? NextStep);
@@ -37,6 +53,8 @@ public sealed record ApiErrorDetail(string Problem, string? NextStep);
 [JsonSerializable(typeof(IReadOnlyList<VmDocument>))]
 [JsonSerializable(typeof(IReadOnlyList<HostRecord>))]
 [JsonSerializable(typeof(DefineRequest))]
+[JsonSerializable(typeof(KeeperOnHost))]
+[JsonSerializable(typeof(ReadinessRequest))]
 [JsonSerializable(typeof(StopRequest))]
 [JsonSerializable(typeof(ProtectRequest))]
 [JsonSerializable(typeof(ProtectionSettings))]

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
@@ -49,12 +50,19 @@ public sealed partial record AgentConfig(
         {
             var read = new DeserializerBuilder().WithNamingConvention(CamelCaseNamingConvention.Instance).Build().Deserialize<Text>(text)
                 ?? throw new PolluxException($"{file} is empty", "see docs/agent.md");
-            return read.Check(file);
+            return read.Check((member, problem, fix) => new PolluxException($"{file}{LineOf(text, member)}: {problem}", fix));
         }
         catch (YamlException e)
         {
             throw new PolluxException($"{file}:{e.Start.Line}: {Describe(e)}", "see docs/agent.md", e);
         }
+    }
+
+    /// <summary>Where a member of the file is, as <c>:LINE</c>; nothing when it is not there.</summary>
+    private static string LineOf(string text, string member)
+    {
+        var line = Array.FindIndex(text.Split('\n'), l => l.StartsWith(member + ":", StringComparison.Ordinal));
+        return line < 0 ? "" : string.Create(CultureInfo.InvariantCulture, $":{line + 1}");
     }
 
     /// <summary>The reader's words for what it could not place speak of types.</summary>
@@ -85,31 +93,43 @@ public sealed partial record AgentConfig(
         public string RamDirectory { get; set; } = "/dev/shm";
         public int LeaseSeconds { get; set; } = 15;
 
-        public AgentConfig Check(string file)
+        /// <param name="wrong">Makes the error of a member from its name, the problem and the fix.</param>
+        public AgentConfig Check(Func<string, string, string, PolluxException> wrong)
         {
-            PolluxException Wrong(string problem, string fix) => new($"{file}: {problem}", fix);
-            var host = HostId.Create(Host ?? throw Wrong("member 'host' is missing", "name this host as its certificate does"));
-            var address = Address ?? throw Wrong("member 'address' is missing", "give this host's IP address on the cluster's network");
+            var host = CheckHost(wrong);
+            var address = Address ?? throw wrong("address", "member 'address' is missing", "give this host's IP address on the cluster's network");
             if (!IPAddress.TryParse(address, out _))
             {
-                throw Wrong($"'{address}' is no IP address", "give this host's IP address on the cluster's network");
+                throw wrong("address", $"'{address}' is no IP address", "give this host's IP address on the cluster's network");
             }
             if (Etcd is not { Count: > 0 })
             {
-                throw Wrong("member 'etcd' is missing", "list the client URLs of every etcd member");
+                throw wrong("etcd", "member 'etcd' is missing", "list the client URLs of every etcd member");
             }
             if (ApiPort is < 1 or > 65535)
             {
-                throw Wrong($"apiPort is {ApiPort}", "choose 1 to 65535");
+                throw wrong("apiPort", $"apiPort is {ApiPort}", "choose 1 to 65535");
             }
             if (LeaseSeconds is < 2 or > 300)
             {
-                throw Wrong($"leaseSeconds is {LeaseSeconds}", "choose 2 to 300");
+                throw wrong("leaseSeconds", $"leaseSeconds is {LeaseSeconds}", "choose 2 to 300");
             }
             var tls = Tls ?? new TlsText();
             return new AgentConfig(
                 host, address, ApiPort, Etcd, Witness ?? [], new TlsFiles(tls.Ca, tls.Certificate, tls.Key), Qemu,
                 string.IsNullOrEmpty(TcgShim) ? null : TcgShim, Keeper, string.IsNullOrEmpty(CgroupRoot) ? null : CgroupRoot, RunDirectory, RamDirectory, LeaseSeconds);
+        }
+
+        private HostId CheckHost(Func<string, string, string, PolluxException> wrong)
+        {
+            try
+            {
+                return HostId.Create(Host ?? throw wrong("host", "member 'host' is missing", "name this host as its certificate does"));
+            }
+            catch (PolluxException e) when (Host is not null)
+            {
+                throw wrong("host", e.Problem, e.NextStep!);
+            }
         }
     }
 

@@ -66,7 +66,7 @@ public sealed class KeeperClient(string socketPath, TimeProvider? clock = null)
         }
         catch (SocketException e)
         {
-            throw new KeeperAbsentException(socketPath, e);
+            throw new KeeperAbsentException($"no keeper listens on {socketPath}", e);
         }
     }
 
@@ -83,9 +83,9 @@ public sealed class KeeperClient(string socketPath, TimeProvider? clock = null)
 }
 
 /// <summary>No keeper listens on a control socket.</summary>
-public sealed class KeeperAbsentException(string socketPath, Exception cause)
-    : PolluxException($"no keeper listens on {socketPath}", "start the VM first", cause);
+public sealed class KeeperAbsentException(string problem, Exception? cause = null)
+    : PolluxException(problem, "start the VM first", cause);
 
 /// <summary>A keeper gave no answer; whether it did what it was asked is unknown.</summary>
 public sealed class KeeperSilentException(string what, string why, Exception cause)
-    : PolluxException($"the keeper did not answer '{what}': {why}", "look at its state (pollux vm show) and at keeper.log in its run directory", cause);
+    : OutcomeUnknownException($"the keeper did not answer '{what}': {why}", "look at its state (pollux vm show) and at keeper.log in its run directory", cause);

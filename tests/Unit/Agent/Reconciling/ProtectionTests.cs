@@ -183,6 +183,15 @@ public sealed class ProtectionTests
     }
 
     [Fact]
+    public void Primary_Stopped_LetsItsStandbyGo()
+    {
+        var scene = AtPrimary();
+        (scene.Role, scene.Local, scene.Assignment) = (RoleOf(RoleState.Stopped, H1), Ended(0, "stopped by the user"), new StandbyAssignment(H2, 5));
+        scene.Record = scene.Record! with { Run = false };
+        Assert.Equal(new AgentAction.Assign(Redis, null, 0, 7), scene.Decide());
+    }
+
+    [Fact]
     public void Standby_PrimaryIsStopped_StartsNothing()
     {
         var scene = AtStandby();
