@@ -68,12 +68,13 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         var view = await LookAsync(cancellation).ConfigureAwait(false);
         foreach (var name in view.Vms.Keys.Union(view.Local.Keys).Where(n => !busy.Contains(n)))
         {
-            if (view.Vms.GetValueOrDefault(name)?.Damage is { } damage)
-            {
-                log.Say($"{name}: {damage}");
-            }
-            var (memory, action) = Reconciler.Decide(view, name, _memory.GetValueOrDefault(name) ?? new VmMemory());
+            var before = MemoryOf(name);
+            var (memory, action) = Reconciler.Decide(view, name, before);
             _memory[name] = memory;
+            if (memory.Note.Length > 0 && memory.Note != before.Note)
+            {
+                log.Say($"{name}: {memory.Note}");
+            }
             if (action is not null)
             {
                 _acting[name] = ActAsync(action, cancellation);
