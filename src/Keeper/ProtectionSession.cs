@@ -256,6 +256,8 @@ internal sealed class ProtectionSession
 
     private void CaptureNext(CheckpointChannel channel)
     {
+        // QEMU has asked, and the guest runs until it is answered: better that the link catches up now than inside the pause.
+        _pool.WaitForRoom();
         _trigger!.GuestStops();
         var ranMs = Stopwatch.GetElapsedTime(_resumedAt).TotalMilliseconds;
         var epoch = _open;

@@ -64,6 +64,25 @@ public sealed class ChunkPool(long ceilingBytes) : IDisposable
         }
     }
 
+    /// <summary>Waits until at most half of the ceiling is lent.</summary>
+    /// <exception cref="ObjectDisposedException">The pool was closed meanwhile.</exception>
+    public void WaitForRoom()
+    {
+        while (true)
+        {
+            lock (_lock)
+            {
+                ObjectDisposedException.ThrowIf(_closed, this);
+                if (_allocated - _free.Count <= _ceiling / 2)
+                {
+                    return;
+                }
+                _waiting++;
+            }
+            _returned.Wait();
+        }
+    }
+
     public void Return(Chunk chunk)
     {
         lock (_lock)
