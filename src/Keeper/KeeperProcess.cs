@@ -3,6 +3,7 @@ using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
 using Pollux.Cluster.Store;
 using Pollux.Core;
+using Pollux.Linux.Cgroups;
 using Pollux.Linux.Memory;
 using Pollux.Qemu.Checkpointing;
 using Pollux.Qemu.Process;
@@ -35,7 +36,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     private QemuProcess? _orphan;
     private volatile Guest? _guest;
     private volatile ProtectionSession? _session;
-    private volatile StandbySide? _standby;
+    private StandbySide? _standby;
     private StandbyTarget? _target;
     private Task _sessionEnded = Task.CompletedTask;
     private volatile bool _stopWanted;
@@ -49,7 +50,7 @@ internal sealed partial class KeeperProcess : IPairEdge
             ? PairState.ForStandby(_me)
             : PairState.ForPrimary(_me, adopting: machine.Config.Start == KeeperStart.Adopt);
         _loop = new PairLoop(initial, this);
-        _roles = new RoleKeeper(store, machine.Spec.Name, machine.Config.Host, _loop.Post);
+        _roles = new RoleKeeper(store, machine.Spec.Name, machine.Config.Host, e => _loop.Post(e));
     }
 
     /// <summary>Keeps the VM until this side has nothing left to do; returns why it left.</summary>
@@ -65,7 +66,7 @@ internal sealed partial class KeeperProcess : IPairEdge
         var orphan = config.Start == KeeperStart.Adopt ? directory.FindOrphan() : null;
         if (orphan is null)
         {
-            await directory.ClearAsync().ConfigureAwait(false);
+            await ClearAsync(directory, config).ConfigureAwait(false);
         }
         using var tls = PeerTls.Open(config.Tls);
         var store = new EtcdStore(new EtcdOptions(config.EtcdEndpoints, config.Tls));
@@ -89,6 +90,10 @@ internal sealed partial class KeeperProcess : IPairEdge
                 await BecomeStandbyAsync(cancellation).ConfigureAwait(false);
             }
             _loop.Post(new PairEvent.Started());
+            if (_machine.Config.Start == KeeperStart.Adopt)
+            {
+                _ = SayWhenOverdueAsync();
+            }
             var why = await _left.Task.ConfigureAwait(false);
             await AnswersSentAsync().ConfigureAwait(false);
             return why;
@@ -107,6 +112,9 @@ internal sealed partial class KeeperProcess : IPairEdge
 
     void IPairEdge.Do(PairEffect effect) => Do(effect);
 
+    /// <summary>What an ended session still had to say is not about the next one.</summary>
+    bool IPairEdge.IsCurrent(object from) => ReferenceEquals(from, _session);
+
     private void Do(PairEffect effect)
     {
         switch (effect)
@@ -119,6 +127,7 @@ internal sealed partial class KeeperProcess : IPairEdge
                 break;
             case PairEffect.WatchRole:
                 _roles.Watch(() => _loop.State.Phase == PairPhase.Frozen);
+                _ = SayWhenOverdueAsync();
                 break;
             case PairEffect.StartGuest start:
                 Beside(() => StartGuestAsync(start.Adopt), e => new PairEvent.QemuExited(e.Message));
@@ -183,7 +192,6 @@ internal sealed partial class KeeperProcess : IPairEdge
                 return true;
             case PairEffect.TellTakeNow take:
                 _session?.Tell(FrameType.TakeNow, take.Final.Value, "");
-                _ = SayWhenOverdueAsync();
                 return true;
             default:
                 return false;
@@ -241,6 +249,7 @@ internal sealed partial class KeeperProcess : IPairEdge
         }
         guest.Egress.Pass();
         guest.Listen();
+        _guest = guest; // last: from now on it may be protected
         KeeperLog.Say($"QEMU {process.Pid} runs the guest");
     }
 
@@ -271,7 +280,6 @@ internal sealed partial class KeeperProcess : IPairEdge
         guest.Qmp.EventReceived += Hear;
         guest.Egress.FrameWaits = () => _session?.FrameWaits();
         guest.Egress.FrameLeaves = (nic, frame) => NoteSource(guest, nic, frame);
-        _guest = guest;
         return guest;
     }
 
@@ -293,7 +301,8 @@ internal sealed partial class KeeperProcess : IPairEdge
             case "RESUME":
                 _session?.Stats.Resumed(e.TimestampMicros);
                 break;
-            case "SHUTDOWN":
+            // A signal to QEMU says SHUTDOWN too, and is a death like any other: QEMU's exit tells it.
+            case "SHUTDOWN" when e.Data.TryGetProperty("guest", out var byGuest) && byGuest.GetBoolean():
                 KeeperLog.Say("the guest has shut down");
                 Stop();
                 break;
@@ -316,8 +325,10 @@ internal sealed partial class KeeperProcess : IPairEdge
         var options = new ProtectionOptions(
             standby, () => StandbyConnector.Connect(target, _tls, hello), () => _tuning.TriggerSettings, _tuning.Transmission,
             _machine.Directory.PathsOf("").Channel, BufferCeiling(), _tuning.HeartbeatMs, _tuning.DetectionMs);
-        _session = new ProtectionSession(_guest!, options, _loop.Post);
-        _session.Begin();
+        ProtectionSession? session = null;
+        session = new ProtectionSession(_guest!, options, e => _loop.Post(e, from: session));
+        _session = session;
+        session.Begin();
     }
 
     private long BufferCeiling() => _machine.Spec.FaultTolerance.BufferMaxBytes ?? Math.Max(64L << 20, _machine.RamBytes / 4);
@@ -327,7 +338,8 @@ internal sealed partial class KeeperProcess : IPairEdge
         try
         {
             await TellEndpointAsync(StandbyState.Preparing, 0, null).ConfigureAwait(false);
-            _standby = await StandbySide.PrepareAsync(_machine, _me, _tls, _loop.Post, AttachAsync, cancellation).ConfigureAwait(false);
+            _standby = await StandbySide.PrepareAsync(_machine, _me, _tls, e => _loop.Post(e), AttachAsync, cancellation).ConfigureAwait(false);
+            _guest = _standby.Guest;
             await TellEndpointAsync(StandbyState.Ready, _standby.Service.Port, null).ConfigureAwait(false);
         }
         catch (Exception e) when (e is PolluxException or IOException or SocketException)
@@ -368,17 +380,19 @@ internal sealed partial class KeeperProcess : IPairEdge
         _ = Task.Run(() => guest.AnnounceAsync(_leaving.Token));
         _ = Task.Run(async () =>
         {
-            var standby = _standby!;
-            _standby = null;
-            await standby.DisposeAsync().ConfigureAwait(false);
+            await CloseStandbyAsync().ConfigureAwait(false);
             await ForgetEndpointAsync().ConfigureAwait(false);
         });
     }
 
     private async Task SayWhenOverdueAsync()
     {
-        await Task.Delay(TakeoverPatience).ConfigureAwait(false);
-        _loop.Post(new PairEvent.TakeoverOverdue());
+        do
+        {
+            await Task.Delay(TakeoverPatience).ConfigureAwait(false);
+            _loop.Post(new PairEvent.TakeoverOverdue());
+        }
+        while (_loop.State.Phase is PairPhase.Frozen or PairPhase.Claiming && !_leaving.IsCancellationRequested);
     }
 
     /// <summary>
@@ -408,9 +422,34 @@ internal sealed partial class KeeperProcess : IPairEdge
         { IsBackground = true, Name = "beside" }.Start();
     }
 
+    private async Task CloseStandbyAsync()
+    {
+        if (Interlocked.Exchange(ref _standby, null) is { } standby)
+        {
+            await standby.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Whatever fails on the way out, the process ends and gives the VM's directory free.</summary>
     private async Task LeaveAsync(string why)
     {
         KeeperLog.Say($"leaves: {why}");
+        try
+        {
+            await CleanUpAsync(why).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            KeeperLog.Say($"something is left behind, the agent will remove it: {e.Message}");
+        }
+        finally
+        {
+            _left.TrySetResult(why);
+        }
+    }
+
+    private async Task CleanUpAsync(string why)
+    {
         _guest?.Egress.Close();
         // First of all: this guest is nobody any more.
         _guest?.Process.Kill();
@@ -419,20 +458,16 @@ internal sealed partial class KeeperProcess : IPairEdge
         await Task.WhenAny(ended, Task.Delay(TimeSpan.FromSeconds(1))).ConfigureAwait(false);
         await _leaving.CancelAsync().ConfigureAwait(false);
         _roles.Dispose();
-        if (_standby is not null)
-        {
-            await _standby.DisposeAsync().ConfigureAwait(false);
-        }
+        await CloseStandbyAsync().ConfigureAwait(false);
         if (_guest is not null)
         {
             await _guest.DisposeAsync().ConfigureAwait(false);
         }
-        await _machine.Directory.ClearAsync().ConfigureAwait(false);
+        await ClearAsync(_machine.Directory, _machine.Config).ConfigureAwait(false);
         if (_machine.Config.Start == KeeperStart.Standby)
         {
             await SayGoodbyeAsync(why).ConfigureAwait(false);
         }
-        _left.TrySetResult(why);
     }
 
     /// <summary>A standby that failed says why; one that was sent away, or took over and stopped, leaves no trace.</summary>
@@ -463,6 +498,16 @@ internal sealed partial class KeeperProcess : IPairEdge
         {
             KeeperLog.Say($"the endpoint stays in the store until this host's lease ends: {e.Message}");
         }
+    }
+
+    /// <summary>The cgroup too: it holds the rehearsal's QEMU, which no record names.</summary>
+    private static async Task ClearAsync(VmDirectory directory, KeeperConfig config)
+    {
+        if (config.Cgroup is { } path && new ControlGroup(path) is { Exists: true } group)
+        {
+            group.Kill();
+        }
+        await directory.ClearAsync().ConfigureAwait(false);
     }
 
     private static void Cancel(CancellationTokenSource source)

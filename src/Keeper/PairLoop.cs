@@ -9,6 +9,9 @@ internal interface IPairEdge
 {
     void Do(PairEffect effect);
 
+    /// <summary>Whether what <paramref name="from"/> reported still counts.</summary>
+    bool IsCurrent(object from);
+
     /// <summary>The phase changed; for logs and status.</summary>
     void Moved(PairState before, PairState after, PairEvent because);
 }
@@ -22,7 +25,7 @@ internal sealed class PairLoop
     /// <summary>More events waiting than this means that the loop is stuck; the process ends and the other side goes on.</summary>
     private const int MaxWaiting = 100_000;
 
-    private readonly BlockingCollection<PairEvent> _events = [];
+    private readonly BlockingCollection<(PairEvent Event, object? From)> _events = [];
     private readonly IPairEdge _edge;
     private readonly Thread _thread;
     private PairState _state;
@@ -38,16 +41,21 @@ internal sealed class PairLoop
 
     public void Start() => _thread.Start();
 
-    public void Post(PairEvent e)
+    /// <param name="from">Who reports it, if that may be over by the time it is heard (<see cref="IPairEdge.IsCurrent"/>).</param>
+    public void Post(PairEvent e, object? from = null)
     {
         Invariant.Check(_events.Count < MaxWaiting, "the pair's loop keeps up with its events");
-        _events.Add(e);
+        _events.Add((e, from));
     }
 
     private void Run()
     {
-        foreach (var e in _events.GetConsumingEnumerable())
+        foreach (var (e, from) in _events.GetConsumingEnumerable())
         {
+            if (from is not null && !_edge.IsCurrent(from))
+            {
+                continue;
+            }
             var before = _state;
             var (after, effects) = PairMachine.Step(before, e);
             Volatile.Write(ref _state, after);

@@ -246,10 +246,11 @@ internal sealed class ProtectionSession
         _sender!.Ship(buffer);
         var target = new BufferTarget(buffer, _sender.Wake);
         Fill(buffer, channel, target, first: true);
+        _open = new Epoch(1);
+        // Before the standby can have it whole: its acknowledgement must not be heard first.
+        Report(new PairEvent.FirstCut());
         buffer.Complete();
         _sender.Wake();
-        _open = new Epoch(1);
-        Report(new PairEvent.FirstCut());
         _cutResume.Wait(_ended.Token);
         Resume(channel);
     }
@@ -285,6 +286,10 @@ internal sealed class ProtectionSession
             _sender.Ship(buffer);
         }
         _sender.Wake();
+        if (_sender.IsClosed)
+        {
+            buffer.Return();
+        }
         Stats.Cut(result.Pages, ranMs);
         if (Volatile.Read(ref _finalWanted))
         {

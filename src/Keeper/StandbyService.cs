@@ -201,6 +201,12 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
     {
         lock (_lock)
         {
+            // Asked again: another handshake, or the end of this standby, may have been quicker.
+            if (_closed || (hello.Kind == ConnectionKind.Data ? _receiver is not null : _heartbeat is not null))
+            {
+                frames.Dispose();
+                return;
+            }
             if (hello.Kind == ConnectionKind.Data)
             {
                 _primary = new Member(HostId.Create(hello.Host), new Incarnation(hello.Incarnation));

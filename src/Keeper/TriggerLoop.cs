@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Pollux.Core;
 using Pollux.Replication.Checkpointing;
 
 namespace Pollux.Keeper;
@@ -103,7 +104,15 @@ internal sealed class TriggerLoop : IDisposable
                 }
                 _requestedAt = Stopwatch.GetTimestamp();
             }
-            _trigger();
+            try
+            {
+                _trigger();
+            }
+            catch (PolluxException)
+            {
+                // QEMU is gone; whoever watches it says so.
+                return;
+            }
         }
     }
 

@@ -42,8 +42,7 @@ internal sealed class LocalVms(AgentConfig config)
             {
                 if (directory is not null)
                 {
-                    using var orphan = directory.FindOrphan();
-                    return new LocalVm(false, null, attempt, orphan is not null, directory.ReadRecord() is not null, true, LastWords(vm));
+                    return new LocalVm(false, null, attempt, directory.HasOrphan(), directory.ReadRecord() is not null, true, LastWords(vm));
                 }
             }
             return new LocalVm(true, await ClientOf(vm).TryStatusAsync(cancellation).ConfigureAwait(false), attempt, false, true, true, "");
@@ -63,6 +62,10 @@ internal sealed class LocalVms(AgentConfig config)
             if (directory is null)
             {
                 return;
+            }
+            if (VmGroup(vm) is { Exists: true } group)
+            {
+                group.Kill();
             }
             await directory.ClearAsync().ConfigureAwait(false);
             Directory.Delete(directory.Path, recursive: true);

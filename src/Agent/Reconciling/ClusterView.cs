@@ -10,7 +10,7 @@ namespace Pollux.Agent.Reconciling;
 /// <param name="Damage">Why its entries cannot be read; what else is here then says nothing.</param>
 internal sealed record VmView(
     VmName Name, VmRecord? Record, Role? Role, StandbyAssignment? Assignment, long AssignmentRevision, IReadOnlyDictionary<HostId, StandbyEndpoint> Endpoints,
-    string? Damage = null)
+    string? Damage = null, long RoleRevision = 0)
 {
     /// <summary>A VM of which the store knows nothing.</summary>
     public static VmView Unknown(VmName name) => new(name, null, null, null, 0, new Dictionary<HostId, StandbyEndpoint>());
@@ -46,6 +46,8 @@ internal abstract record AgentAction(VmName Vm)
     public sealed record Assign(VmName Vm, HostId? Host, long Attempt, long ExpectedRevision) : AgentAction(Vm);
     public sealed record Protect(VmName Vm, StandbyTarget Target) : AgentAction(Vm);
     public sealed record Unprotect(VmName Vm) : AgentAction(Vm);
+    /// <summary>Say that this host's standby, which the role names, is dead: the role's primary is all there is.</summary>
+    public sealed record Disclaim(VmName Vm, Role Role, long Revision) : AgentAction(Vm);
     public sealed record TellFailed(VmName Vm, long Attempt, string Why) : AgentAction(Vm);
 }
 

@@ -6,6 +6,7 @@ using Pollux.Cluster.Configuration;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
 using Pollux.Core;
+using Pollux.Replication.Pair;
 using Pollux.Qemu.Probing;
 using Pollux.Qemu.Spec;
 
@@ -132,6 +133,8 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
                 return vms.ClientOf(protect.Vm).AskAsync(new KeeperRequest("protect", protect.Target), AskWithin, cancellation);
             case AgentAction.Unprotect:
                 return vms.ClientOf(action.Vm).AskAsync(new KeeperRequest("unprotect"), AskWithin, cancellation);
+            case AgentAction.Disclaim disclaim:
+                return DisclaimAsync(disclaim, cancellation);
             case AgentAction.TellFailed failed:
                 var endpoint = new StandbyEndpoint(
                     config.Host, Incarnation.New(), failed.Attempt, config.Address, 0, StandbyState.Failed, failed.Why);
@@ -140,6 +143,13 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
             default:
                 throw new InvalidOperationException($"no such action: {action}");
         }
+    }
+
+    private Task DisclaimAsync(AgentAction.Disclaim disclaim, CancellationToken cancellation)
+    {
+        var role = disclaim.Role;
+        var next = new Role(role.Term + 1, RoleState.Running, role.Primary, null, $"{Incarnation.New()}-agent", $"the standby on {config.Host} is dead");
+        return store.SwapAsync(new Swap(StoreKeys.Role(disclaim.Vm), disclaim.Revision, next.ToJson(), StoreKeys.Host(config.Host)), cancellation);
     }
 
     private async Task AssignAsync(AgentAction.Assign assign, CancellationToken cancellation)
@@ -204,6 +214,7 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         AgentAction.Assign => $"{action.Vm}: no standby is wanted any more",
         AgentAction.Protect protect => $"{action.Vm}: protecting with {protect.Target.Host}/{protect.Target.Incarnation}",
         AgentAction.Unprotect => $"{action.Vm}: ending protection",
+        AgentAction.Disclaim => $"{action.Vm}: saying that its standby here is dead",
         AgentAction.TellFailed failed => $"{action.Vm}: cannot stand by: {failed.Why}",
         _ => action.ToString(),
     };

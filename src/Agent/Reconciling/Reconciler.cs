@@ -38,6 +38,12 @@ internal static class Reconciler
         {
             return AsPrimary(view, vm, local, memory);
         }
+        if (IsDeadStandby(view, vm, local))
+        {
+            var dead = memory.DeadSince ?? view.Now;
+            return (memory with { DeadSince = dead }, view.Now - dead < PatienceMs ? null : new AgentAction.Disclaim(name, vm.Role!, vm.RoleRevision));
+        }
+        memory = memory with { DeadSince = null };
         return IsStandbyWanted(view, vm)
             ? (memory, AsStandby(vm, local, view.Me))
             : (memory, IsPartOfPair(view, vm, local) ? null : Forget(name, local, "this host is not its standby any more"));
@@ -64,6 +70,11 @@ internal static class Reconciler
         { HasDirectory: true } => new AgentAction.ClearRemains(name),
         _ => null,
     };
+
+    /// <summary>The role names a standby of this host whose keeper is dead, or another one: what it held is gone.</summary>
+    private static bool IsDeadStandby(ClusterView view, VmView vm, LocalVm local) =>
+        vm.Role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } && standby.Host == view.Me
+        && (!local.KeeperLives || (local.Keeper is { } keeper && keeper.Incarnation != standby.Incarnation));
 
     private static AgentAction? Forget(VmName name, LocalVm local, string why) => local switch
     {
@@ -130,9 +141,14 @@ internal static class Reconciler
         {
             (not null, true) => KeeperStart.Adopt,
             (null or RoleState.Stopped, _) => KeeperStart.Primary,
-            (RoleState.Taking, _) => (KeeperStart?)null,
+            // The last commit may be with the standby. Its host takes over, or says that it has nothing any more; time proves neither.
+            (RoleState.Taking or RoleState.Protected, _) => (KeeperStart?)null,
             _ => view.Now - dead >= PatienceMs ? KeeperStart.Primary : null,
         };
+        if (start is null && vm.Role is { State: RoleState.Taking or RoleState.Protected, Standby: { } standby })
+        {
+            memory = memory with { StartFailure = $"{standby.Host} may hold its last commit; it starts when {standby.Host} is back" };
+        }
         return start is null
             ? (memory, null)
             : (memory with { DeadSince = null, Starting = memory.Starting.Next(view.Now), Tried = true }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record.SpecYaml, 0));

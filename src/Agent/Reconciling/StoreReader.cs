@@ -57,7 +57,8 @@ internal static class StoreReader
                 role is null ? null : Role.FromJson(role.Value),
                 assignment is null ? null : Read(assignment, StoreJson.Default.StandbyAssignment),
                 assignment?.ModRevision ?? 0,
-                endpoints.ToDictionary(e => e.Host));
+                endpoints.ToDictionary(e => e.Host),
+                RoleRevision: role?.ModRevision ?? 0);
         }
         catch (PolluxException e)
         {

@@ -91,6 +91,9 @@ public sealed class VmDirectory : IDisposable
         return null;
     }
 
+    /// <summary>Whether a dead keeper's QEMU still runs.</summary>
+    public bool HasOrphan() => ReadRecord() is { } record && CommandLineOf(record.Pid).Contains(record.RamFile, StringComparison.Ordinal);
+
     /// <summary>Kills what a dead keeper left and removes its files.</summary>
     public async Task ClearAsync()
     {

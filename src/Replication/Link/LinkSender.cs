@@ -36,6 +36,18 @@ public sealed class LinkSender : IDisposable
     /// <summary>Bytes written for epochs since the start.</summary>
     public long ShippedBytes { get; private set; }
 
+    /// <summary>Nothing is sent any more; what is shipped stays the shipper's.</summary>
+    public bool IsClosed
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _closed;
+            }
+        }
+    }
+
     public void Post(FrameType type, long epoch, byte[] payload)
     {
         lock (_lock)
@@ -155,8 +167,14 @@ public sealed class LinkSender : IDisposable
         }
         else if (batch is not null)
         {
-            _frames.Write(FrameType.Ingress, batch.Epoch.Value, batch.Bytes.AsSpan(0, batch.Used));
-            _ingress!.Return(batch);
+            try
+            {
+                _frames.Write(FrameType.Ingress, batch.Epoch.Value, batch.Bytes.AsSpan(0, batch.Used));
+            }
+            finally
+            {
+                _ingress!.Return(batch);
+            }
         }
         else
         {

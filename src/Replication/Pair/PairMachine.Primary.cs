@@ -9,7 +9,9 @@ public static partial class PairMachine
     {
         (PairPhase.Gone, _) => Stay(s),
         (PairPhase.Claiming, PairEvent.Started) => new(s, [new PairEffect.ReadRole()]),
-        (PairPhase.Claiming, PairEvent.RoleRead read) => Claim(s, read),
+        (PairPhase.Claiming, PairEvent.RoleRead read) when s.Pending is null => Claim(s, read),
+        (PairPhase.Claiming, PairEvent.TakeoverOverdue) when s is { Adopting: true, Pending: null, Role.State: RoleState.Taking } => Swapping(
+            WithSwap(s, PairPhase.Claiming, RoleState.Running, s.Me, null, $"{s.Role.Standby?.Host} did not take over in time")),
         (_, PairEvent.ReadFailed) => RereadIfWaiting(s),
 
         (PairPhase.Alone, PairEvent.ProtectRequested protect) => new(
@@ -32,7 +34,8 @@ public static partial class PairMachine
 
         (PairPhase.HandingOver, PairEvent.FinalCut cut) => HandOverWhenCommitted(s with { Final = cut.Epoch }),
         (PairPhase.Frozen, PairEvent.RoleRead read) => Thaw(s, read),
-        (PairPhase.Frozen, PairEvent.TakeoverOverdue) when StillOurs(s.Role, s) => GoSolo(s, "the standby did not take over in time"),
+        // Also from a taker that died in `taking`: it let no frame out before its swap to `running`, which cannot win any more after ours.
+        (PairPhase.Frozen, PairEvent.TakeoverOverdue) when StillOurs(s.Role, s) || IsTakenFrom(s.Role, s) => GoSolo(s, "the standby did not take over in time"),
         (PairPhase.Frozen, _) when LossOf(e) is { } why && StillOurs(s.Role, s) => GoSolo(s, why),
 
         (_, PairEvent.Acknowledged ack) => Acknowledged(s, ack.Epoch),
@@ -65,7 +68,14 @@ public static partial class PairMachine
             }
             if (role.State == RoleState.Taking)
             {
-                return Leave(s, $"{role.Standby?.Host} is taking this VM over");
+                // A living guest is kept until the role says who runs (rule 5).
+                return s.Adopting
+                    ? new(s with { Reason = $"{role.Standby?.Host} is taking this VM over" }, [new PairEffect.ReadRole(Again: true)])
+                    : Leave(s, $"{role.Standby?.Host} is taking this VM over");
+            }
+            if (role.State == RoleState.Protected && !s.Adopting)
+            {
+                return Leave(s, $"{role.Standby?.Host} holds this VM's last commit");
             }
         }
         var reason = s.Adopting ? $"{s.Me.Host} adopted it after its keeper's death" : $"started on {s.Me.Host}";
@@ -182,6 +192,8 @@ public static partial class PairMachine
             ? new(decided.State, [new PairEffect.CloseGate(), new PairEffect.WatchRole()])
             : decided;
     }
+
+    private static bool IsTakenFrom(Role? role, PairState s) => role is { State: RoleState.Taking } && role.Primary == s.Me;
 
     private static bool StillOurs(Role? role, PairState s) => role is { State: RoleState.Protected } && role.Primary == s.Me;
 

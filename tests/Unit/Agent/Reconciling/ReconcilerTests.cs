@@ -27,12 +27,29 @@ public sealed class ReconcilerTests
     [Fact]
     public void Home_RoleNamesAnother_DoesNothing() => Assert.Null(new Scene { Role = RoleOf(RoleState.Running, H2) }.Decide());
 
-    [Theory]
-    [InlineData(RoleState.Running)]
-    [InlineData(RoleState.Protected)]
-    public void Primary_GuestDied_WaitsForATakeoverFirst(RoleState state)
+    [Fact]
+    public void Primary_GuestDiedProtected_IsNeverStartedByTime()
     {
-        var scene = new Scene { Role = RoleOf(state, H1, H2) };
+        var scene = new Scene { Role = RoleOf(RoleState.Protected, H1, H2) };
+        Assert.Null(scene.DecideUntilAction(withinMs: 600_000).Action);
+        Assert.Contains("h2 may hold its last commit", scene.Memory.StartFailure, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(RoleState.Protected)]
+    [InlineData(RoleState.Taking)]
+    public void Standby_ItsKeeperIsDead_SaysThatItHoldsNothing(RoleState state)
+    {
+        var scene = new Scene { Me = H2, Role = RoleOf(state, H1, H2) };
+        var (action, after) = scene.DecideUntilAction(withinMs: 10_000);
+        Assert.Equal(scene.Role, Assert.IsType<AgentAction.Disclaim>(action).Role);
+        Assert.Equal(3_000, after);
+    }
+
+    [Fact]
+    public void Primary_GuestDiedAlone_IsStartedAnewAfterAWhile()
+    {
+        var scene = new Scene { Role = RoleOf(RoleState.Running, H1, H2) };
         var (action, after) = scene.DecideUntilAction(withinMs: 10_000);
         Assert.Equal(KeeperStart.Primary, Assert.IsType<AgentAction.StartKeeper>(action).Start);
         Assert.Equal(3_000, after);

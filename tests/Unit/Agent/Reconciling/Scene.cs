@@ -70,7 +70,7 @@ internal sealed class Scene
     {
         var none = new Percentiles(0, 0, 0);
         return new KeeperStatus(
-            Redis, H1, Incarnation.Create("aaaaaaaaaaaaaaaa"), 1, 2, side, phase, "the link broke", null, "7.2.0", "tcg",
+            Redis, H1, side == "standby" ? Standby : Incarnation.Create("aaaaaaaaaaaaaaaa"), 1, 2, side, phase, "the link broke", null, "7.2.0", "tcg",
             new CheckpointStatus(0, 0, 0, none, none), new BufferStatus(0, 0, 0, 0), new NetworkStatus(0, 0, 0, 0, 0), null, new ProtectionSettings());
     }
 

@@ -51,13 +51,9 @@ internal sealed class PairWalk
         foreach (var keeper in _keepers)
         {
             var isAtRest = keeper.State.Phase is PairPhase.Alone or PairPhase.Syncing or PairPhase.Protected or PairPhase.Waiting or PairPhase.Receiving or PairPhase.Ready or PairPhase.Standing;
-            Promise(isAtRest || WaitsForADeadTaker(keeper), $"{keeper.State.Me} rests in {keeper.State.Phase}");
+            Promise(isAtRest, $"{keeper.State.Me} rests in {keeper.State.Phase}");
         }
     }
-
-    /// <summary>The taker died before it said running: a second failure, which only a person or the coordinator may resolve (rule 5).</summary>
-    private bool WaitsForADeadTaker(SimulatedKeeper keeper) =>
-        keeper.State.Phase == PairPhase.Frozen && _store.Role is { State: RoleState.Taking } role && _keepers.All(k => k.State.Me != role.Standby);
 
     private void Move()
     {
@@ -81,7 +77,8 @@ internal sealed class PairWalk
             case < 10: Cut(keeper); break;
             case < 20: Deliver(keeper); break;
             case < 27: Answer(keeper); break;
-            case < 30: Watch(keeper); break;
+            case < 29: Watch(keeper); break;
+            case < 30: GrowImpatient(keeper); break;
             case < 34: AskFor(keeper); break;
             default: Fault(keeper); break;
         }
@@ -284,6 +281,15 @@ internal sealed class PairWalk
         if (keeper is { Watches: true, State.Phase: PairPhase.Frozen })
         {
             Feed(keeper, ReadRole());
+        }
+    }
+
+    /// <summary>A taker that died is waited for in vain; the edge says so from time to time, rightly or too early.</summary>
+    private void GrowImpatient(SimulatedKeeper keeper)
+    {
+        if (keeper.State.Phase is PairPhase.Frozen or PairPhase.Claiming)
+        {
+            Feed(keeper, new PairEvent.TakeoverOverdue());
         }
     }
 

@@ -29,10 +29,18 @@ public sealed class PrimaryTests
     }
 
     [Fact]
-    public void Rule1_AnAdopterThatComesAfterTheStandby_Leaves()
+    public void Rule5_AnAdopterThatComesWhileTheStandbyTakes_KeepsTheGuestUntilTheOtherRuns()
     {
         var keeper = NewPrimary(adopting: true).When(new PairEvent.Started()).When(new PairEvent.RoleRead(RoleTaking(), 9));
+        keeper.IsIn(PairPhase.Claiming).Does(new PairEffect.ReadRole(Again: true));
+        keeper.When(new PairEvent.RoleRead(RoleRunning(B), 10)).IsIn(PairPhase.Gone);
+        Assert.IsType<PairEffect.Leave>(Assert.Single(keeper.Effects));
+    }
 
+    [Fact]
+    public void Rule7_AColdStart_IsRefusedWhileAStandbyHoldsTheLastCommit()
+    {
+        var keeper = NewPrimary().When(new PairEvent.Started()).When(new PairEvent.RoleRead(RoleProtected(), 9));
         keeper.IsIn(PairPhase.Gone);
         Assert.IsType<PairEffect.Leave>(Assert.Single(keeper.Effects));
     }
@@ -116,8 +124,15 @@ public sealed class PrimaryTests
         var keeper = Protected().When(new PairEvent.PeerSilent(150)).Loses(RoleTaking());
         keeper.When(new PairEvent.RoleRead(RoleTaking(), 12)).IsIn(PairPhase.Frozen).DoesNothing();
         keeper.When(new PairEvent.LinkDown("reset")).IsIn(PairPhase.Frozen).DoesNothing();
-        keeper.When(new PairEvent.TakeoverOverdue()).IsIn(PairPhase.Frozen).DoesNothing();
         keeper.When(new PairEvent.RoleRead(RoleRunning(B), 13)).IsIn(PairPhase.Gone);
+    }
+
+    [Fact]
+    public void Rule5_AFrozenPrimaryWhoseTakerDied_TakesTheRoleBackBySwap()
+    {
+        var keeper = Protected().When(new PairEvent.PeerSilent(150)).Loses(RoleTaking());
+        keeper.When(new PairEvent.TakeoverOverdue()).IsIn(PairPhase.GoingSolo);
+        keeper.Loses(RoleRunning(B)).IsIn(PairPhase.Gone); // the taker was quicker after all
     }
 
     [Fact]
