@@ -48,6 +48,8 @@ internal sealed class SimulatedKeeper(PairState initial)
     /// <summary>Standby: the checkpoints that arrived whole.</summary>
     public Dictionary<Epoch, ShippedEpoch> Whole { get; } = [];
 
+    /// <summary>Its guest, or the QEMU that waits for one, has died.</summary>
+    public bool QemuIsDead { get; set; }
     public bool IsCheckpointing { get; set; }
     public bool FirstIsCut { get; set; }
     public bool GateIsClosed { get; set; }
