@@ -1,0 +1,155 @@
+using Pollux.Core;
+using Pollux.Lab.Layout;
+using Pollux.Linux.Memory;
+using Pollux.Qemu.Checkpointing;
+using Pollux.Qemu.Process;
+using Pollux.Qemu.Qmp;
+using Pollux.Qemu.Spec;
+using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Standby;
+
+namespace Pollux.Lab.Tests.Checkpointing;
+
+/// <summary>
+/// A real guest whose checkpoints are applied to a standby's image in this process, by the code that keepers run, without a second QEMU.
+/// The guest's RAM is a file mapped here too, so that while the guest stands at a cut the two can be compared.
+/// </summary>
+internal sealed class CheckpointedMachine : IAsyncDisposable
+{
+    private const string Qemu = "qemu-system-x86_64";
+    private const long BufferCeiling = 1L << 30;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(50);
+
+    private readonly ChunkPool _pool = new(BufferCeiling);
+    private readonly string _directory;
+    private readonly QemuPaths _paths;
+    private readonly MemoryMap _guestRam;
+    private readonly MemoryMap _imageRam;
+    private readonly QemuProcess _process;
+    private readonly StandbyImage _image;
+    private QmpSession? _qmp;
+    private CheckpointChannel? _channel;
+
+    private CheckpointedMachine(string directory, QemuPaths paths, MemoryMap guestRam, MemoryMap imageRam, QemuProcess process)
+    {
+        (_directory, _paths, _guestRam, _imageRam, _process) = (directory, paths, guestRam, imageRam, process);
+        _image = new StandbyImage(imageRam, QemuCommandLine.RamBlock);
+    }
+
+    public Epoch Applied => _image.Applied;
+
+    /// <summary>The guest's RAM; changes under the reader while the guest runs.</summary>
+    public ReadOnlySpan<byte> GuestRam(long address, int length) => _guestRam.Span(address, length);
+
+    public Span<byte> ImageRam(long address, int length) => _imageRam.Span(address, length);
+
+    /// <summary>Boots the guest and waits until it is <paramref name="up"/>.</summary>
+    /// <param name="more">Arguments beside those of the product.</param>
+    public static async Task<CheckpointedMachine> BootAsync(VmSpec spec, string[] more, Func<CheckpointedMachine, bool> up)
+    {
+        var version = await QemuVersion.OfAsync(Qemu, CancellationToken.None);
+        var bytes = QemuCommandLine.RamBytes(spec, version, spec.Accelerator);
+        var directory = Directory.CreateTempSubdirectory("pollux-").FullName;
+        var paths = new QemuPaths(directory, $"/dev/shm/{Path.GetFileName(directory)}.ram");
+        var guestRam = MemoryMap.CreateFile(paths.RamFile, bytes);
+        var preload = spec.Accelerator == Accelerator.Tcg && version.NeedsTcgShim ? LabPrograms.ShimOfCheckout() : null;
+        var process = QemuProcess.Start(new QemuLaunch(
+            Qemu, [.. QemuCommandLine.Build(spec, QemuSide.Primary, paths, version, spec.Accelerator), .. more], null, preload, paths.Log));
+        var machine = new CheckpointedMachine(directory, paths, guestRam, MemoryMap.AllocateAnonymous(bytes), process);
+        try
+        {
+            machine._qmp = await QmpSession.ConnectAsync(paths.Qmp, Patience, CancellationToken.None);
+            await machine.WaitAsync(up);
+            machine._channel = await CheckpointChannel.OpenAsync(machine._qmp, version, paths.Channel, intervalMs: 50, CancellationToken.None);
+            return machine;
+        }
+        catch
+        {
+            await machine.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>What the guest has written to its serial port.</summary>
+    public string Console() => File.Exists(_paths.Serial) ? File.ReadAllText(_paths.Serial) : "";
+
+    /// <summary>Takes the first copy into the image. The guest stands afterwards.</summary>
+    public void CopyFirst()
+    {
+        var buffer = new EpochBuffer(_pool, new Epoch(0));
+        _channel!.CaptureFirst(new Target(buffer));
+        buffer.Complete();
+        while (buffer.TakeRam() is { } chunk)
+        {
+            _image.ApplyFirst(chunk.Filled);
+            _pool.Return(chunk);
+        }
+        _image.FinishFirst(buffer.CopyDeviceState());
+        buffer.Return();
+    }
+
+    /// <summary>Lets the guest run an epoch, cuts, and applies it. The guest stands afterwards. Returns the epoch's pages.</summary>
+    public long Cut()
+    {
+        _channel!.Resume();
+        Assert.True(_channel.WaitForRequest(), "QEMU keeps the channel open");
+        var buffer = new EpochBuffer(_pool, _image.Applied.Next);
+        var pages = _channel.Capture(new Target(buffer)).Pages;
+        buffer.Complete();
+        _image.Apply(buffer, _pool);
+        return pages;
+    }
+
+    /// <summary>The first address at which the image is not what the guest's RAM is; null when they are equal. Only while the guest stands.</summary>
+    public long? FirstDifference()
+    {
+        const int piece = 1 << 20;
+        for (long at = 0; at < _guestRam.Length; at += piece)
+        {
+            var length = (int)Math.Min(piece, _guestRam.Length - at);
+            var same = _guestRam.Span(at, length).CommonPrefixLength(_imageRam.Span(at, length));
+            if (same < length)
+            {
+                return at + same;
+            }
+        }
+        return null;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _channel?.Dispose();
+        if (_qmp is not null)
+        {
+            await _qmp.DisposeAsync();
+        }
+        await _process.KillAsync(Patience);
+        _process.Dispose();
+        _image.Dispose();
+        _pool.Dispose();
+        _guestRam.Dispose();
+        _imageRam.Dispose();
+        File.Delete(_paths.RamFile);
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private async Task WaitAsync(Func<CheckpointedMachine, bool> up)
+    {
+        for (var deadline = DateTime.UtcNow + Patience; !up(this); await Task.Delay(PollEvery))
+        {
+            Assert.False(_process.Exited.IsCompleted, $"QEMU ended: {File.ReadAllText(_paths.Log)}");
+            Assert.True(DateTime.UtcNow < deadline, $"the guest is up within {Patience.TotalSeconds} s; its console: {Console()}");
+        }
+    }
+
+    private sealed class Target(EpochBuffer buffer) : ICheckpointBuffer
+    {
+        public Span<byte> RamSpace() => buffer.RamSpace();
+        public void RamFilled(int bytes) => buffer.RamFilled(bytes);
+        public void RamUnfilled(int bytes) => buffer.RamUnfilled(bytes);
+        public Span<byte> DeviceSpace() => buffer.DeviceSpace();
+        public void DeviceFilled(int bytes) => buffer.DeviceFilled(bytes);
+        public void AppendDevice(ReadOnlySpan<byte> bytes) => buffer.AppendDevice(bytes);
+    }
+}
