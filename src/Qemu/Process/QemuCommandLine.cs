@@ -49,7 +49,9 @@ public static class QemuCommandLine
             "-smp", $"{spec.Cpus}",
             "-object", $"memory-backend-file,id={RamBlock},size={ramBytes},share={share},mem-path={paths.RamFile}",
             "-m", $"{ramBytes >> 10}k",
-            "-no-user-config", "-nodefaults", "-nographic",
+            "-no-user-config", "-nodefaults", "-nographic", "-monitor", "none",
+            // QEMU is hostile once its guest broke into it: it may start no program and change neither its user nor its priority.
+            "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
             // A guest that shuts down stays, stopped, until its keeper has written so: an exit of QEMU is always a fault.
             "-no-shutdown",
             "-serial", $"file:{paths.Serial}",
