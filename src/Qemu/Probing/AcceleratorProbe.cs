@@ -162,10 +162,13 @@ public static class AcceleratorProbe
                 "use a host with hardware virtualization (nested virtualization on), if this one shall not be slow");
         }
         var words = complaint.Split('\n').LastOrDefault(line => line.Length > 0 && !line.Contains("warning:", StringComparison.Ordinal));
-        return NoKvm(
-            heard.Contains(TrialFirmware.Began) ? "KVM opens but a trial guest did not reach 64-bit mode"
-                : $"KVM opens but a trial guest did not begin within {ToBegin.TotalSeconds:0} s{(words is null ? "" : $" ({words})")}",
-            "use a host with hardware virtualization (nested virtualization on), if this one shall not be slow");
+        var problem = (heard.Contains(TrialFirmware.Began), words) switch
+        {
+            (true, _) => "KVM opens but a trial guest did not reach 64-bit mode",
+            (_, null) => $"KVM opens but a trial guest did not begin within {ToBegin.TotalSeconds:0} s",
+            _ => $"KVM opens but QEMU ran no trial guest ({words})",
+        };
+        return NoKvm(problem, "use a host with hardware virtualization (nested virtualization on), if this one shall not be slow");
     }
 
     private static AcceleratorFinding NoKvm(string problem, string nextStep) =>

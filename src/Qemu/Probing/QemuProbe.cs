@@ -69,13 +69,20 @@ public static class QemuProbe
         }
         catch (Exception e) when (e is PolluxException or IOException or System.Net.Sockets.SocketException)
         {
-            return new Finding(subject, Verdict.Missing, $"QEMU {version} cannot protect a VM: {(e as PolluxException)?.Problem ?? e.Message}", OtherQemu);
+            return new Finding(subject, Verdict.Missing, $"QEMU {version} cannot protect a VM: {WhyNot(e)}", OtherQemu);
         }
         finally
         {
             Directory.Delete(directory, recursive: true);
         }
     }
+
+    private static string WhyNot(Exception e) => e switch
+    {
+        { InnerException: QmpCommandException refusal } => refusal.Message,
+        PolluxException expected => expected.Problem,
+        _ => $"it closed the checkpoint channel ({e.Message})",
+    };
 
     private static async Task<long> TakeOneAsync(
         string qemu, QemuVersion version, Accelerator accelerator, string? preload, string directory, CancellationToken cancellation)

@@ -12,7 +12,7 @@ public sealed partial record QemuVersion(int Major, int Minor, int Micro)
         var match = Numbers().Match(text);
         return match.Success
             ? new QemuVersion(int.Parse(match.Groups[1].Value), int.Parse(match.Groups[2].Value), int.Parse(match.Groups[3].Value))
-            : throw new PolluxException($"'{text.Trim()}' is no version of QEMU");
+            : throw new PolluxException($"'{text.Trim().Split('\n')[0]}' is no version of QEMU");
     }
 
     /// <summary>Asks a binary.</summary>
