@@ -31,6 +31,9 @@ public sealed record RoundResult(
 /// </summary>
 internal sealed class FaultRound(ProtectedLab lab, string fault, Side side, ulong seed)
 {
+    /// <summary>No fault: the user asks for a takeover.</summary>
+    internal const string Planned = "planned takeover";
+
     private const int RequestsBefore = 200;
     private const int RequestsAfter = 200;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
@@ -45,7 +48,7 @@ internal sealed class FaultRound(ProtectedLab lab, string fault, Side side, ulon
         await using var recording = await SwitchRecording.StartAsync(lab.Cluster);
         await AnsweredAsync(load, RequestsBefore);
 
-        var struck = Strike(host);
+        var struck = fault == Planned ? await TakeOverAsync(host) : Strike(host);
         var silent = await SilentFromAsync(host, struck);
         Assert.True(await load.IsAnsweredAfterAsync(struck.StopwatchTicks + Ticks(Grace), Patience), $"no answer after {fault} of the {side}");
         await AnsweredAsync(load, RequestsAfter);
@@ -61,10 +64,18 @@ internal sealed class FaultRound(ProtectedLab lab, string fault, Side side, ulon
         var client = await load.FinishAsync(Patience);
         var frames = await recording.StopAsync();
         var verdict = SwitchJudge.Judge(lab.VmMac, frames, side == Side.Primary ? silent : null);
-        var outage = load.Log.OutageAt(struck.StopwatchTicks, Grace);
+        // A planned takeover begins when the agents have passed the order on.
+        var outage = fault == Planned ? load.Log.LongestGapBetween(struck.StopwatchTicks, long.MaxValue) : load.Log.OutageAt(struck.StopwatchTicks, Grace);
         return new RoundResult(
             primary, after.Role!.Primary.Host, after.Role.Term - before.Role.Term, outage is { } gap ? (gap.ToTicks - struck.StopwatchTicks) * 1000.0 / Stopwatch.Frequency : null,
             primary != after.Role.Primary.Host ? after.KeeperOn(after.Role.Primary.Host)?.LastTakeover : null, client, verdict, frames);
+    }
+
+    private async Task<StruckFault> TakeOverAsync(HostId host)
+    {
+        var struck = new StruckFault(Planned, host.Value, UnixMs(), Stopwatch.GetTimestamp(), 0);
+        await lab.Vm.TakeOverAsync();
+        return struck;
     }
 
     private StruckFault Strike(HostId host) => Strike(fault switch
@@ -93,7 +104,7 @@ internal sealed class FaultRound(ProtectedLab lab, string fault, Side side, ulon
                 return new SilencingFault(host.Value, struck.UnixMs + struck.TookMs);
             case "freeze":
                 await Polling.UntilAsync(() => lab.Cluster[host.Value].Power == HostPower.Frozen, Patience, () => $"{host} does not freeze");
-                return new SilencingFault(host.Value, (DateTimeOffset.UtcNow - DateTimeOffset.UnixEpoch).TotalMilliseconds);
+                return new SilencingFault(host.Value, UnixMs());
             default:
                 return null;
         }
@@ -104,6 +115,8 @@ internal sealed class FaultRound(ProtectedLab lab, string fault, Side side, ulon
         var goal = load.Log.Count + more;
         return Polling.UntilAsync(() => load.Log.Count >= goal, Patience, () => $"the client's requests are not answered: {load.Log.Count} of {goal}");
     }
+
+    private static double UnixMs() => (DateTimeOffset.UtcNow - DateTimeOffset.UnixEpoch).TotalMilliseconds;
 
     private static long Ticks(TimeSpan span) => (long)(span.TotalSeconds * Stopwatch.Frequency);
 }

@@ -24,6 +24,7 @@ public sealed class FaultRoundTests(ProtectedLab lab, ITestOutputHelper output)
         { "kill-qemu", Side.Standby, false },
         { "kill-keeper", Side.Standby, false },
         { "kill-agent", Side.Standby, false },
+        { FaultRound.Planned, Side.Primary, true },
     };
 
     [Theory]
