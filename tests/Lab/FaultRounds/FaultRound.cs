@@ -52,6 +52,7 @@ internal sealed class FaultRound(ProtectedLab lab, string fault, Side side, ulon
         var silent = await SilentFromAsync(host, struck);
         Assert.True(await load.IsAnsweredAfterAsync(struck.StopwatchTicks + Ticks(Grace), Patience), $"no answer after {fault} of the {side}");
         await AnsweredAsync(load, RequestsAfter);
+        var settled = Stopwatch.GetTimestamp();
         if (fault == "freeze")
         {
             Strike(new LabFault.Thaw(host.Value));
@@ -65,7 +66,7 @@ internal sealed class FaultRound(ProtectedLab lab, string fault, Side side, ulon
         var frames = await recording.StopAsync();
         var verdict = SwitchJudge.Judge(lab.VmMac, frames, side == Side.Primary ? silent : null);
         // A planned takeover begins when the agents have passed the order on.
-        var outage = fault == Planned ? load.Log.LongestGapBetween(struck.StopwatchTicks, long.MaxValue) : load.Log.OutageAt(struck.StopwatchTicks, Grace);
+        var outage = fault == Planned ? load.Log.LongestGapBetween(struck.StopwatchTicks, settled) : load.Log.OutageAt(struck.StopwatchTicks, Grace);
         return new RoundResult(
             primary, after.Role!.Primary.Host, after.Role.Term - before.Role.Term, outage is { } gap ? (gap.ToTicks - struck.StopwatchTicks) * 1000.0 / Stopwatch.Frequency : null,
             primary != after.Role.Primary.Host ? after.KeeperOn(after.Role.Primary.Host)?.LastTakeover : null, client, verdict, frames);
