@@ -39,6 +39,7 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
     private LinkSender? _sender;
     private HeartbeatLink? _heartbeat;
     private Member? _primary;
+    private int _refused;
     private volatile bool _closed;
 
     public StandbyService(StandbyTerms terms, IPAddress address, PeerTls tls, Guest guest, StandbyImage image, ChunkPool pool, Action<PairEvent> post)
@@ -156,7 +157,7 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
             var hello = Hello.Parse(frames.ReadPayload(header));
             if (Objection(hello, PeerTls.PeerOf(stream)) is { } why)
             {
-                KeeperLog.Say($"refused {client.Client.RemoteEndPoint}: {why}");
+                SayRefused($"refused {client.Client.RemoteEndPoint}: {why}");
                 frames.Write(FrameType.Refuse, 0, System.Text.Encoding.UTF8.GetBytes(why));
                 frames.Dispose();
                 return;
@@ -168,12 +169,24 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
         }
         catch (Exception e) when (e is IOException or AuthenticationException or PolluxException or SocketException or ObjectDisposedException or InvalidOperationException)
         {
-            KeeperLog.Say($"a connection came to nothing: {e.Message}");
+            SayRefused($"a connection came to nothing: {e.Message}");
         }
         finally
         {
             stream?.Dispose();
             _handshakes.Release();
+        }
+    }
+
+    /// <summary>Whoever can reach the port can make such lines: the log must not fill the host's memory.</summary>
+    private void SayRefused(string line)
+    {
+        const int saidEach = 20;
+        const int thenEvery = 1000;
+        var count = Interlocked.Increment(ref _refused);
+        if (count <= saidEach || count % thenEvery == 0)
+        {
+            KeeperLog.Say(count > saidEach ? $"{line} ({count} so far)" : line);
         }
     }
 
