@@ -43,6 +43,11 @@ internal static class CommandExtensions
                 ErrorReport.Write(parsed, e.Problem, e.NextStep);
                 return PolluxCommand.Failed;
             }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                ErrorReport.Write(parsed, e.Message, null);
+                return PolluxCommand.Failed;
+            }
             catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
             {
                 ErrorReport.Write(parsed, "interrupted", "what was begun may go on; look at its state");
