@@ -112,6 +112,14 @@ internal sealed partial class KeeperProcess : IPairEdge
 
     void IPairEdge.Do(PairEffect effect) => Do(effect);
 
+    void IPairEdge.Hears(PairEvent e)
+    {
+        if (e is PairEvent.WasLate)
+        {
+            _session?.LatenessHeard();
+        }
+    }
+
     /// <summary>What an ended session still had to say is not about the next one.</summary>
     bool IPairEdge.IsCurrent(object from) => ReferenceEquals(from, _session);
 
@@ -177,6 +185,8 @@ internal sealed partial class KeeperProcess : IPairEdge
                 return true;
             case PairEffect.CutFinal:
                 _session?.CutFinal();
+                return true;
+            case PairEffect.Release when _session is { MayRelease: false }:
                 return true;
             case PairEffect.Release release:
                 _guest?.Egress.Release(release.UpTo);

@@ -9,6 +9,9 @@ internal interface IPairEdge
 {
     void Do(PairEffect effect);
 
+    /// <summary>The machine is about to hear this.</summary>
+    void Hears(PairEvent e);
+
     /// <summary>Whether what <paramref name="from"/> reported still counts.</summary>
     bool IsCurrent(object from);
 
@@ -56,6 +59,7 @@ internal sealed class PairLoop
             {
                 continue;
             }
+            _edge.Hears(e);
             var before = _state;
             var (after, effects) = PairMachine.Step(before, e);
             Volatile.Write(ref _state, after);

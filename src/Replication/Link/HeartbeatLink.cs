@@ -20,6 +20,7 @@ public sealed class HeartbeatLink : IDisposable
     private readonly Thread _listener;
     private readonly Thread _sender;
     private long _heard;
+    private long _judged = Stopwatch.GetTimestamp();
 
     /// <param name="verdict">Called on the sending thread for every verdict that says anything; must not block.</param>
     public HeartbeatLink(FrameStream frames, string name, int heartbeatMs, int detectionMs, Action<SilenceVerdict> verdict)
@@ -37,6 +38,12 @@ public sealed class HeartbeatLink : IDisposable
         _listener.Start();
         _sender.Start();
     }
+
+    /// <summary>
+    /// The judge itself has not looked for longer than half the detection time: this process was frozen or starved, and a verdict that
+    /// says so is about to come.
+    /// </summary>
+    public bool IsLate => Stopwatch.GetElapsedTime(Interlocked.Read(ref _judged)).TotalMilliseconds > _judge.DetectionMs / 2;
 
     public void SetDetection(int detectionMs) => _judge.DetectionMs = detectionMs;
 
@@ -81,6 +88,8 @@ public sealed class HeartbeatLink : IDisposable
             {
                 _verdict(verdict);
             }
+            // After the verdict: whoever sees that the judge is on time again finds its word spoken.
+            Interlocked.Exchange(ref _judged, Stopwatch.GetTimestamp());
             if (!broken && nowMs >= nextBeatMs)
             {
                 broken = !TrySend(sent++);
