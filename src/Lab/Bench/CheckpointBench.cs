@@ -178,15 +178,14 @@ public sealed class CheckpointBench : IAsyncDisposable
             for (var epoch = new Epoch(0); epoch == new Epoch(0) || channel.WaitForRequest(); epoch = epoch.Next)
             {
                 var buffer = new EpochBuffer(pool, epoch);
-                var target = new Target(buffer);
                 if (epoch == new Epoch(0))
                 {
-                    channel.CaptureFirst(target);
+                    channel.CaptureFirst(buffer);
                 }
                 else
                 {
                     var before = GC.GetAllocatedBytesForCurrentThread();
-                    var result = channel.Capture(target);
+                    var result = channel.Capture(buffer);
                     captured.Add(result, GC.GetAllocatedBytesForCurrentThread() - before, buffer.RamBytes);
                 }
                 buffer.Complete();
@@ -249,15 +248,5 @@ public sealed class CheckpointBench : IAsyncDisposable
             _transfer += result.Transfer;
             _bytes += ramBytes;
         }
-    }
-
-    private sealed class Target(EpochBuffer buffer) : ICheckpointBuffer
-    {
-        public Span<byte> RamSpace() => buffer.RamSpace();
-        public void RamFilled(int bytes) => buffer.RamFilled(bytes);
-        public void RamUnfilled(int bytes) => buffer.RamUnfilled(bytes);
-        public Span<byte> DeviceSpace() => buffer.DeviceSpace();
-        public void DeviceFilled(int bytes) => buffer.DeviceFilled(bytes);
-        public void AppendDevice(ReadOnlySpan<byte> bytes) => buffer.AppendDevice(bytes);
     }
 }

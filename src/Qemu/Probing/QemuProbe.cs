@@ -3,6 +3,7 @@ using Pollux.Qemu.Checkpointing;
 using Pollux.Qemu.Process;
 using Pollux.Qemu.Qmp;
 using Pollux.Qemu.Spec;
+using Pollux.Wire.Migration;
 
 namespace Pollux.Qemu.Probing;
 

@@ -1,4 +1,5 @@
 using Pollux.Core;
+using Pollux.Wire.Migration;
 
 namespace Pollux.Replication.Checkpointing;
 
@@ -7,7 +8,7 @@ namespace Pollux.Replication.Checkpointing;
 /// full chunks off the front meanwhile (the first copy, an epoch larger than the pool, synchronous transmission), and takes everything
 /// once it is complete.
 /// </summary>
-public sealed class EpochBuffer(ChunkPool pool, Epoch epoch)
+public sealed class EpochBuffer(ChunkPool pool, Epoch epoch) : ICheckpointBuffer
 {
     private readonly Lock _lock = new();
     private readonly Queue<Chunk> _ram = new();

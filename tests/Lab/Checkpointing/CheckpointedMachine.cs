@@ -78,7 +78,7 @@ internal sealed class CheckpointedMachine : IAsyncDisposable
     public void CopyFirst()
     {
         var buffer = new EpochBuffer(_pool, new Epoch(0));
-        _channel!.CaptureFirst(new Target(buffer));
+        _channel!.CaptureFirst(buffer);
         buffer.Complete();
         while (buffer.TakeRam() is { } chunk)
         {
@@ -95,7 +95,7 @@ internal sealed class CheckpointedMachine : IAsyncDisposable
         _channel!.Resume();
         Assert.True(_channel.WaitForRequest(), "QEMU keeps the channel open");
         var buffer = new EpochBuffer(_pool, _image.Applied.Next);
-        var pages = _channel.Capture(new Target(buffer)).Pages;
+        var pages = _channel.Capture(buffer).Pages;
         buffer.Complete();
         _image.Apply(buffer, _pool);
         return pages;
@@ -141,15 +141,5 @@ internal sealed class CheckpointedMachine : IAsyncDisposable
             Assert.False(_process.Exited.IsCompleted, $"QEMU ended: {File.ReadAllText(_paths.Log)}");
             Assert.True(DateTime.UtcNow < deadline, $"the guest is up within {Patience.TotalSeconds} s; its console: {Console()}");
         }
-    }
-
-    private sealed class Target(EpochBuffer buffer) : ICheckpointBuffer
-    {
-        public Span<byte> RamSpace() => buffer.RamSpace();
-        public void RamFilled(int bytes) => buffer.RamFilled(bytes);
-        public void RamUnfilled(int bytes) => buffer.RamUnfilled(bytes);
-        public Span<byte> DeviceSpace() => buffer.DeviceSpace();
-        public void DeviceFilled(int bytes) => buffer.DeviceFilled(bytes);
-        public void AppendDevice(ReadOnlySpan<byte> bytes) => buffer.AppendDevice(bytes);
     }
 }

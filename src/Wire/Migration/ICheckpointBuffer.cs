@@ -1,4 +1,4 @@
-namespace Pollux.Qemu.Checkpointing;
+namespace Pollux.Wire.Migration;
 
 /// <summary>Where a checkpoint's bytes go. Both spaces have room for at least one byte; asking for one may wait: that is the back-pressure.</summary>
 public interface ICheckpointBuffer
