@@ -1,5 +1,6 @@
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
+using Pollux.Qemu.Checkpointing;
 using Pollux.Qemu.Spec;
 using Pollux.Replication.Pair;
 
@@ -20,12 +21,13 @@ internal sealed partial class KeeperProcess
             await (request.Do switch
             {
                 "status" => Task.CompletedTask,
-                "protect" => ProtectAsync(request),
+                "protect" => ProtectAsync(request, cancellation),
+                "protectable" => RequireProtectableAsync(cancellation),
                 "unprotect" => UnprotectAsync(cancellation),
                 "takeover" => TakeOverAsync(cancellation),
                 "set" => ChangeAsync(request),
                 "stop" => StopAsync(request.Force, cancellation),
-                _ => throw new PolluxException($"'{request.Do}' is no request", "status, protect, unprotect, takeover, set or stop"),
+                _ => throw new PolluxException($"'{request.Do}' is no request", "status, protectable, protect, unprotect, takeover, set or stop"),
             }).ConfigureAwait(false);
             return new KeeperResponse(null, Status());
         }
@@ -35,26 +37,31 @@ internal sealed partial class KeeperProcess
         }
     }
 
-    private Task ProtectAsync(KeeperRequest request)
+    private async Task ProtectAsync(KeeperRequest request, CancellationToken cancellation)
     {
         var target = request.Standby ?? throw new PolluxException("protect needs a member 'standby'");
         var state = _loop.State;
         if (state.Peer?.Incarnation == target.Incarnation && !state.IsStandby)
         {
-            return Task.CompletedTask; // asked twice
+            return; // asked twice
         }
         if (state.Phase != PairPhase.Alone || _guest is null)
         {
             throw new PolluxException($"{_machine.Spec.Name} cannot be given a standby while it is {PhaseName(state)}: {state.Reason}");
         }
+        await RequireProtectableAsync(cancellation).ConfigureAwait(false);
         if (_machine.Spec.Availability != Availability.FaultTolerant)
         {
             throw new PolluxException($"the spec of {_machine.Spec.Name} does not ask for fault tolerance", "set availability: faultTolerant");
         }
         Volatile.Write(ref _target, target);
         _loop.Post(new PairEvent.ProtectRequested(new Member(target.Host, target.Incarnation)));
-        return Task.CompletedTask;
     }
+
+    /// <summary>Only a guest that runs alone can be asked: once it is checkpointed the answer is known.</summary>
+    private Task RequireProtectableAsync(CancellationToken cancellation) => _loop.State.Phase == PairPhase.Alone && _guest is { } guest
+        ? CheckpointChannel.RequireAbleAsync(guest.Qmp, _machine.Version, cancellation)
+        : Task.CompletedTask;
 
     private async Task UnprotectAsync(CancellationToken cancellation)
     {

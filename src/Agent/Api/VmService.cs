@@ -122,6 +122,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         {
             throw new PolluxException(wanted == primary ? $"{name} runs on {wanted} itself" : $"there is no live host {wanted}", $"choose {string.Join(", ", others)}");
         }
+        await AskRunningAsync(primary, name, new KeeperRequest("protectable"), AskWithin, cancellation).ConfigureAwait(false);
         // Not when a standby is at hand already: the memory that it needs is then its own.
         if (view.Endpoints.Values.All(e => e.State == StandbyState.Failed))
         {

@@ -187,7 +187,8 @@ internal static class Reconciler
                     case StandbyState.Preparing when view.Now - memory.AssignedAt < PrepareWithinMs:
                         return (memory with { AssignedAt = memory.AssignedAt == 0 ? view.Now : memory.AssignedAt }, null);
                     case StandbyState.Failed:
-                        memory = memory with { Note = $"{endpoint.Host} cannot stand by: {endpoint.Why}" };
+                        // Once our keeper was asked it knows best why it came to nothing: the standby may only have seen the end of it.
+                        memory = memory with { Note = memory.Asked == endpoint.Incarnation && keeper.Note.Length > 0 ? keeper.Note : $"{endpoint.Host} cannot stand by: {endpoint.Why}" };
                         break;
                     case StandbyState.Ready:
                         memory = memory with { Note = keeper.Note };

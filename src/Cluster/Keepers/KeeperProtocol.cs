@@ -8,7 +8,7 @@ namespace Pollux.Cluster.Keepers;
 /// A request to a keeper over its control socket (<c>keeper.sock</c> in the run directory): one line of JSON each way,
 /// any number in turn on a connection.
 /// </summary>
-/// <param name="Do">status, protect, unprotect, takeover, set, stop.</param>
+/// <param name="Do">status, protectable (an error when its QEMU could not be checkpointed), protect, unprotect, takeover, set, stop.</param>
 /// <param name="Standby">protect: whom to connect to.</param>
 /// <param name="Settings">set: what to change; absent members stay.</param>
 /// <param name="Force">stop: kill instead of asking the guest to power down.</param>

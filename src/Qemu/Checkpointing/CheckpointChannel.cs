@@ -45,6 +45,26 @@ public sealed class CheckpointChannel : IDisposable
     public string? MachineType => _scanner.MachineType;
     public IReadOnlyList<RamBlock> Blocks => _scanner.Blocks;
 
+    /// <summary>
+    /// Asks a QEMU that runs a guest whether it could be checkpointed: it must know COLO and have no device whose state it cannot save.
+    /// </summary>
+    /// <exception cref="PolluxException">It could not, in QEMU's words.</exception>
+    public static async Task RequireAbleAsync(QmpSession qmp, QemuVersion version, CancellationToken cancellation)
+    {
+        var capabilities = await qmp.ExecuteAsync("query-migrate-capabilities", null, cancellation).ConfigureAwait(false);
+        if (!capabilities.EnumerateArray().Any(c => c.GetProperty("capability").GetString() == "x-colo"))
+        {
+            throw new PolluxException($"QEMU {version} is built without checkpoints (COLO)", "run 'pollux doctor' to see which QEMU can");
+        }
+        var migration = await qmp.ExecuteAsync("query-migrate", null, cancellation).ConfigureAwait(false);
+        if (migration.TryGetProperty("blocked-reasons", out var reasons))
+        {
+            throw new PolluxException(
+                $"QEMU {version} cannot checkpoint this guest: {string.Join("; ", reasons.EnumerateArray().Select(r => r.GetString()))}",
+                "take that device out of the VM and start it anew");
+        }
+    }
+
     /// <summary>Tells QEMU to begin. The guest runs on while its RAM is sent.</summary>
     /// <param name="socketPath">A path that does not exist yet, at most 107 bytes.</param>
     /// <param name="intervalMs">QEMU's own timer: the longest time between two checkpoints.</param>

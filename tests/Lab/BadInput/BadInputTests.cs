@@ -92,6 +92,29 @@ public sealed class BadInputTests(ProtectedLab lab, ITestOutputHelper output) : 
         }
     }
 
+    /// <summary>A device whose state QEMU cannot save: said before a standby is looked for, and no wish for one stays behind.</summary>
+    [Fact]
+    public async Task Protect_OfAGuestThatQemuCannotCheckpoint_IsRefusedInQemusWords()
+    {
+        await using var changed = await OtherQemu.OnAsync(lab, "h1", _directory, "-blockdev null-co,node-name=n,read-zeroes=on -device nvme,serial=n,drive=n");
+        await DoneAsync("vm", "define", Write("immovable"));
+        try
+        {
+            await DoneAsync("vm", "start", "immovable");
+
+            await RefusedAsync("cannot checkpoint this guest: non-migratable device: 0000:00:03.0/nvme; take that device out", "vm", "protect", "immovable");
+
+            using var agent = AgentClient.Local(lab.Cluster["h1"].AgentSocket);
+            var after = await agent.VmAsync(Core.VmName.Create("immovable"), TimeSpan.FromSeconds(10), CancellationToken.None);
+            Assert.Equal(("running", false, null), (after.State, after.Record.Protect, after.Assignment));
+        }
+        finally
+        {
+            await DoneAsync("vm", "stop", "immovable", "--force");
+            await DoneAsync("vm", "delete", "immovable");
+        }
+    }
+
     /// <summary>The cluster runs its one VM, protected, with one keeper and one QEMU on each side and no other.</summary>
     internal static async Task NothingLeftAsync(ProtectedLab lab)
     {

@@ -81,6 +81,20 @@ public sealed class ProtectionTests
     }
 
     [Fact]
+    public void Primary_ProtectionCameToNothing_SaysItsKeepersReasonAndNotTheStandbys()
+    {
+        var scene = AtPrimary();
+        scene.Assignment = new StandbyAssignment(H2, 5);
+        scene.Offer(StandbyState.Ready);
+        scene.Decide();
+        scene.Endpoints.Clear();
+        scene.Offer(StandbyState.Failed, "its QEMU ended");
+        scene.Now += 2_000;
+        scene.Decide();
+        Assert.Equal("the link broke", scene.Memory.Note);
+    }
+
+    [Fact]
     public void Primary_StandbyFailsAgainAndAgain_IsTriedEverMoreSlowly()
     {
         var scene = AtPrimary();
