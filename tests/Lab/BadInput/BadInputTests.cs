@@ -102,7 +102,7 @@ public sealed class BadInputTests(ProtectedLab lab, ITestOutputHelper output) : 
         {
             await DoneAsync("vm", "start", "immovable");
 
-            await RefusedAsync("cannot checkpoint this guest: non-migratable device: 0000:00:03.0/nvme; take that device out", "vm", "protect", "immovable");
+            await RefusedAsync("cannot checkpoint this guest: non-migratable device: 0000:00:02.0/nvme; take that device out", "vm", "protect", "immovable");
 
             using var agent = AgentClient.Local(lab.Cluster["h1"].AgentSocket);
             var after = await agent.VmAsync(Core.VmName.Create("immovable"), TimeSpan.FromSeconds(10), CancellationToken.None);
