@@ -25,12 +25,16 @@ public sealed class LabCluster
     private LabCluster(LabPlan plan, PlanFile file, LabPrograms programs)
     {
         (_plan, _file, Programs) = (plan, file, programs);
+        Wires = new LabWires(plan);
         Members = [.. plan.Members.Select(m => new LabHost(plan.Lab, m))];
     }
 
     public LabName Name => _plan.Lab;
 
     public LabPrograms Programs { get; }
+
+    /// <summary>The cluster's network and its faults.</summary>
+    public LabWires Wires { get; }
 
     /// <summary>All machines, the witness included.</summary>
     public IReadOnlyList<LabHost> Members { get; }
@@ -85,6 +89,10 @@ public sealed class LabCluster
         return new LabCluster(LabPlan.Create(name, file.Hosts), file, LabPrograms.Find());
     }
 
+    /// <summary>The machines of a lab that is up; none when it is not. Needs no root.</summary>
+    public static IReadOnlyList<HostId> NamesIn(LabName name) =>
+        PlanFile.TryRead(name) is { } file ? [.. LabPlan.Create(name, file.Hosts).Members.Select(m => m.Name)] : [];
+
     public static bool IsUp(LabName name) => PlanFile.TryRead(name) is not null;
 
     /// <summary>Kills and removes everything of a lab, also what a killed command left. No lab is no error.</summary>
@@ -97,8 +105,12 @@ public sealed class LabCluster
 
     public Task DownAsync() => DownAsync(Name);
 
-    public async Task<IReadOnlyList<HostStatus>> StatusAsync(CancellationToken cancellation = default) =>
-        await Task.WhenAll(Members.Select(m => HostStatus.AskAsync(Name, m, _plan.Voters.Contains(m.Member), HasAgent(m), cancellation))).ConfigureAwait(false);
+    public async Task<IReadOnlyList<HostStatus>> StatusAsync(CancellationToken cancellation = default)
+    {
+        var wires = await Wires.ReadAsync(cancellation).ConfigureAwait(false);
+        return await Task.WhenAll(Members.Select(m => HostStatus.AskAsync(
+            Name, m, HasEtcd(m), HasAgent(m), [.. wires.Where(w => w.From == m.Name).SelectMany(w => w.Words())], cancellation))).ConfigureAwait(false);
+    }
 
     /// <summary>
     /// Starts a host that was powered off, be it a moment ago: empty memory, the same disk. Returns when its services answer.
@@ -177,12 +189,18 @@ public sealed class LabCluster
         {
             return;
         }
-        await host.StartAsync(cancellation).ConfigureAwait(false);
+        await host.StartAsync(_plan, cancellation).ConfigureAwait(false);
     }
 
-    private Task ReadyAsync(IEnumerable<LabHost> hosts, CancellationToken cancellation) => Task.WhenAll(hosts.Select(async host =>
+    private async Task ReadyAsync(IEnumerable<LabHost> hosts, CancellationToken cancellation)
     {
-        if (_plan.Voters.Contains(host.Member))
+        var wires = await Wires.ReadAsync(cancellation).ConfigureAwait(false);
+        await Task.WhenAll(hosts.Select(h => ReadyAsync(h, wires, cancellation))).ConfigureAwait(false);
+    }
+
+    private async Task ReadyAsync(LabHost host, IReadOnlyList<WireFault> wires, CancellationToken cancellation)
+    {
+        if (CanHaveQuorum(host, wires))
         {
             await Polling.UntilAsync(c => EtcdProbe.IsHealthyAsync(Name, host.Member, c), ReadyDeadline,
                 () => $"etcd on {host.Name} does not answer; its log is {host.LogDirectory}/etcd.log", cancellation).ConfigureAwait(false);
@@ -192,7 +210,17 @@ public sealed class LabCluster
             await Polling.UntilAsync(c => AgentProbe.AnswersAsync(host, c), ReadyDeadline,
                 () => $"the agent on {host.Name} does not answer; its log is {host.LogDirectory}/polluxd.log", cancellation).ConfigureAwait(false);
         }
-    }));
+    }
+
+    /// <summary>Whether a host's etcd can reach a majority: not with members or wires that a fault holds.</summary>
+    private bool CanHaveQuorum(LabHost host, IReadOnlyList<WireFault> wires)
+    {
+        var voters = Members.Where(HasEtcd).ToList();
+        return voters.Contains(host) && !host.IsEtcdHeld && !wires.Any(w => w.IsCut && (w.From == host.Name || w.To == host.Name))
+            && 2 * voters.Count(v => v.Power == HostPower.On && !v.IsEtcdHeld) > voters.Count;
+    }
+
+    internal bool HasEtcd(LabHost host) => _plan.Voters.Contains(host.Member);
 
     private bool HasAgent(LabHost host) => _file.WithAgents && !host.Member.IsWitness;
 

@@ -1,6 +1,8 @@
 using System.CommandLine.Completions;
 using Pollux.Cluster.Api;
 using Pollux.Core;
+using Pollux.Lab;
+using Pollux.Lab.Layout;
 
 namespace Pollux.Cli.Commands;
 
@@ -14,6 +16,19 @@ internal static class Completions
 
     internal static IEnumerable<CompletionItem> Hosts(CompletionContext context) =>
         Ask(context, async agent => (await agent.HostsAsync(Within, CancellationToken.None)).Select(h => h.Host.Value));
+
+    /// <summary>Of the lab that <c>$POLLUX_LAB</c> names, or of the default one.</summary>
+    internal static IEnumerable<CompletionItem> LabMachines()
+    {
+        try
+        {
+            return [.. LabCluster.NamesIn(LabName.Choose(null)).Select(n => new CompletionItem(n.Value))];
+        }
+        catch (PolluxException)
+        {
+            return [];
+        }
+    }
 
     private static IEnumerable<CompletionItem> Ask(CompletionContext context, Func<AgentClient, Task<IEnumerable<string>>> names)
     {

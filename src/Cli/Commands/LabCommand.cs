@@ -22,7 +22,11 @@ internal static class LabCommand
         Recursive = true,
     };
 
-    private static readonly Argument<string> Host = new("HOST") { Description = "a host of the lab: h1, h2, … or w" };
+    private static readonly Argument<string> Host = Machine("HOST", "a host of the lab: h1, h2, … or w");
+
+    private static readonly Argument<string> A = Machine("A", "a machine of the lab: h1, h2, … or w");
+
+    private static readonly Argument<string> B = Machine("B", "another");
 
     private static readonly Argument<string> VmAtHost = new("VM@HOST") { Description = "a VM and the host on which to strike it" };
 
@@ -35,6 +39,9 @@ internal static class LabCommand
             Fault("power-off", "Cut a host's cables, then kill all of it: nothing of it is heard again", h => new LabFault.PowerOff(h)),
             Fault("freeze", "Stop every process of a host where it is; its kernel still acknowledges TCP", h => new LabFault.Freeze(h)),
             Fault("thaw", "End a freeze", h => new LabFault.Thaw(h)),
+            Cut(), Heal(), Slow(), Loss(),
+            Fault("etcd-down", "Kill a host's etcd and keep it from being started again", h => new LabFault.EtcdDown(h)),
+            Fault("etcd-up", "Let a host's etcd start again", h => new LabFault.EtcdUp(h)),
             Fault("kill-agent", "Kill a host's agent; it is started again within a second", h => new LabFault.KillAgent(h)),
             VmFault("kill-qemu", "Kill a VM's QEMU on a host", (vm, h) => new LabFault.KillQemu(vm, h)),
             VmFault("kill-keeper", "Kill a VM's keeper on a host", (vm, h) => new LabFault.KillKeeper(vm, h)),
@@ -42,6 +49,7 @@ internal static class LabCommand
             "pollux lab up --hosts 2",
             "pollux lab exec h1 -- pollux vm list",
             "pollux lab power-off h1",
+            "pollux lab cut h1 h2",
             "pollux lab kill-qemu web@h2 --name second",
             "pollux lab down");
     }
@@ -118,6 +126,54 @@ internal static class LabCommand
         return command;
     }
 
+    private static Command Cut()
+    {
+        var oneWay = new Option<bool>("--one-way") { Description = "only what A sends to B is dropped" };
+        var command = new Command("cut", "Drop in silence what two machines send each other on the cluster's network") { A, B, oneWay };
+        command.WithExamples("pollux lab cut h1 h2", "pollux lab cut h1 w --one-way")
+            .Does(async i => Say(i, await Opened(i).Wires.CutAsync(i.Get(A), i.Get(B), i.Get(oneWay), i.Cancellation)));
+        return command;
+    }
+
+    private static Command Slow()
+    {
+        var mbit = new Option<int>("--mbit") { Description = "Mbit/s that pass, each way for itself; 1 to 10000", Required = true };
+        var command = new Command("slow", "Slow down what two machines send each other on the cluster's network") { A, B, mbit };
+        command.WithExamples("pollux lab slow h1 h2 --mbit 50").Does(async i => Say(i, await Opened(i).Wires.SlowAsync(i.Get(A), i.Get(B), i.Get(mbit), i.Cancellation)));
+        return command;
+    }
+
+    private static Command Loss()
+    {
+        var percent = new Option<double>("--percent") { Description = "how many frames of a hundred are lost, each way for itself; 0.01 to 100", Required = true };
+        var command = new Command("loss", "Lose, at random, some of what two machines send each other on the cluster's network") { A, B, percent };
+        command.WithExamples("pollux lab loss h1 h2 --percent 5").Does(async i => Say(i, await Opened(i).Wires.LoseAsync(i.Get(A), i.Get(B), i.Get(percent), i.Cancellation)));
+        return command;
+    }
+
+    private static Command Heal()
+    {
+        var pair = new Argument<string[]>("A B") { Description = "two machines; none: every wire", Arity = new ArgumentArity(0, 2), HelpName = "A B", DefaultValueFactory = _ => [] };
+        pair.CompletionSources.Add(_ => Completions.LabMachines());
+        var command = new Command("heal", "End cut, slow and loss between two machines, or everywhere") { pair };
+        command.WithExamples("pollux lab heal", "pollux lab heal h1 h2").Does(async i => Say(i, i.Get(pair) switch
+        {
+            [] => await Opened(i).Wires.HealAsync(i.Cancellation),
+            [var a, var b] => await Opened(i).Wires.HealAsync(a, b, i.Cancellation),
+            _ => throw new PolluxException("one machine has no wire by itself", "name two machines, or none for every wire"),
+        }));
+        return command;
+    }
+
+    private static LabCluster Opened(Invocation invocation) => LabCluster.Open(LabName.Choose(invocation.Get(Name)));
+
+    private static Argument<string> Machine(string name, string description)
+    {
+        var argument = new Argument<string>(name) { Description = description, HelpName = name };
+        argument.CompletionSources.Add(_ => Completions.LabMachines());
+        return argument;
+    }
+
     private static Command Fault(string name, string description, Func<string, LabFault> create)
     {
         var command = new Command(name, description) { Host };
@@ -141,18 +197,21 @@ internal static class LabCommand
     private static Task Strike(Invocation invocation, LabFault fault)
     {
         using var prepared = LabCluster.Open(LabName.Choose(invocation.Get(Name))).Prepare(fault);
-        invocation.Result(prepared.Strike(), LabCommandJson.Default.StruckFault, (console, struck) => console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"{struck.Fault} {struck.Host} at {struck.UnixMs:0.000} ms (Unix time), in {struck.TookMs:0.000} ms")));
+        Say(invocation, prepared.Strike());
         return Task.CompletedTask;
     }
+
+    private static void Say(Invocation invocation, StruckFault fault) =>
+        invocation.Result(fault, LabCommandJson.Default.StruckFault, (console, struck) => console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture, $"{struck.Fault} {struck.Host} at {struck.UnixMs:0.000} ms (Unix time), in {struck.TookMs:0.000} ms")));
 
     private static async Task ShowAsync(LabCluster lab, Invocation invocation) => invocation.Result(
         await lab.StatusAsync(invocation.Cancellation), LabCommandJson.Default.IReadOnlyListHostStatus, (console, hosts) =>
         {
-            var table = new Table().Border(TableBorder.Simple).AddColumns("host", "address", "power", "etcd", "agent", "keepers", "QEMUs", "logs");
+            var table = new Table().Border(TableBorder.Simple).AddColumns("host", "address", "power", "etcd", "agent", "keepers", "QEMUs", "faults", "logs");
             foreach (var h in hosts)
             {
-                table.AddRow($"{h.Host}", h.Address, h.Power, Said(h.Etcd), Said(h.Agent), $"{h.Keepers}", $"{h.Qemus}", h.LogDirectory);
+                table.AddRow($"{h.Host}", h.Address, h.Power, Said(h.Etcd), Said(h.Agent), $"{h.Keepers}", $"{h.Qemus}", Markup.Escape(h.Faults.Count > 0 ? string.Join("; ", h.Faults) : "-"), h.LogDirectory);
             }
             console.Write(table);
         });

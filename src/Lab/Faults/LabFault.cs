@@ -23,6 +23,12 @@ public abstract record LabFault(string Host)
     /// <summary>SIGKILL to the host's agent. It is started again within a second.</summary>
     public sealed record KillAgent(string Host) : LabFault(Host);
 
+    /// <summary>SIGKILL to the host's etcd, which is not started again, also not by a power-on, before <see cref="EtcdUp"/>.</summary>
+    public sealed record EtcdDown(string Host) : LabFault(Host);
+
+    /// <summary>The host's etcd may start again.</summary>
+    public sealed record EtcdUp(string Host) : LabFault(Host);
+
     /// <summary>The command that does it.</summary>
     public string Name => this switch
     {
@@ -31,6 +37,8 @@ public abstract record LabFault(string Host)
         Thaw => "thaw",
         KillQemu => "kill-qemu",
         KillKeeper => "kill-keeper",
+        EtcdDown => "etcd-down",
+        EtcdUp => "etcd-up",
         _ => "kill-agent",
     };
 }

@@ -15,6 +15,9 @@ namespace Pollux.Lab.Faults;
 /// </summary>
 public sealed class PreparedFault : IDisposable
 {
+    /// <summary>A shell that has decided to start a program has become that program after this.</summary>
+    private const int StartMs = 20;
+
     private readonly LabFault _fault;
     private readonly Action _strike;
     private readonly IDisposable[] _opened;
@@ -25,9 +28,16 @@ public sealed class PreparedFault : IDisposable
     internal static PreparedFault Create(LabCluster lab, LabFault fault)
     {
         var host = lab[fault.Host];
-        host.InitProcess();
+        if (fault is not (LabFault.EtcdDown or LabFault.EtcdUp))
+        {
+            host.InitProcess();
+        }
         var prepared = fault switch
         {
+            LabFault.EtcdDown or LabFault.EtcdUp when !lab.HasEtcd(host) =>
+                throw new PolluxException($"{host.Name} is no member of etcd", "see pollux lab status"),
+            LabFault.EtcdDown => EtcdDown(host, fault),
+            LabFault.EtcdUp => new PreparedFault(fault, host.ReleaseEtcd),
             LabFault.PowerOff => PowerOff(lab.Name, host, fault),
             LabFault.Freeze => WriteControl(host, fault, "cgroup.freeze", "1"u8.ToArray()),
             LabFault.Thaw => WriteControl(host, fault, "cgroup.freeze", "0"u8.ToArray()),
@@ -71,6 +81,23 @@ public sealed class PreparedFault : IDisposable
         }, switchPower, kill);
     }
 
+    private static PreparedFault EtcdDown(LabHost host, LabFault fault) => new(fault, () =>
+    {
+        host.HoldEtcd();
+        KillEtcd(host);
+        // Again: it may have been about to start when it was held.
+        Thread.Sleep(StartMs);
+        KillEtcd(host);
+    });
+
+    private static void KillEtcd(LabHost host)
+    {
+        foreach (var process in host.FindEtcd())
+        {
+            ProcessTable.TrySignal(process, ProcessTable.Kill);
+        }
+    }
+
     private static PreparedFault WriteControl(LabHost host, LabFault fault, string control, byte[] value)
     {
         SafeFileHandle file = host.Cgroup.OpenControl(control);
@@ -92,6 +119,6 @@ public sealed class PreparedFault : IDisposable
         });
     }
 
-    private static (double UnixMs, long Ticks) Now() =>
+    internal static (double UnixMs, long Ticks) Now() =>
         ((TimeProvider.System.GetUtcNow() - DateTimeOffset.UnixEpoch).TotalMilliseconds, Stopwatch.GetTimestamp());
 }

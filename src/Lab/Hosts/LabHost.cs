@@ -28,6 +28,7 @@ public sealed class LabHost(LabName lab, LabMember member)
     private const string AgentSocketInside = "run/pollux/polluxd.sock";
     private const string AgentName = "polluxd";
     private const string KeeperName = "pollux-keeper";
+    private const string EtcdName = "etcd";
     private const string QemuName = "qemu-system-x86";
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
 
@@ -38,6 +39,9 @@ public sealed class LabHost(LabName lab, LabMember member)
     public ControlGroup Cgroup => lab.CgroupOf(member);
 
     public string LogDirectory => Path.Combine(lab.DirectoryOf(member), "log");
+
+    /// <summary>Whether etcd is not to run (<see cref="Faults.LabFault.EtcdDown"/>), be the host on or off.</summary>
+    public bool IsEtcdHeld => File.Exists(EtcdHold);
 
     public HostPower Power => !Cgroup.IsPopulated ? HostPower.Off : Cgroup.IsFrozen ? HostPower.Frozen : HostPower.On;
 
@@ -61,10 +65,11 @@ public sealed class LabHost(LabName lab, LabMember member)
     }
 
     /// <summary>A host that is off starts; returns when its first process runs. Its files must be written.</summary>
-    internal async Task StartAsync(CancellationToken cancellation)
+    internal async Task StartAsync(LabPlan plan, CancellationToken cancellation)
     {
         await LabNetwork.RemoveAsync(lab, member, cancellation).ConfigureAwait(false);
         await LabNetwork.ConnectAsync(lab, member, cancellation).ConfigureAwait(false);
+        await FaultyWires.RestoreAsync(plan, member, cancellation).ConfigureAwait(false);
         var services = Cgroup.Child(ServicesGroup).Create();
         Cgroup.Thaw();
         var directory = lab.DirectoryOf(member);
@@ -98,6 +103,19 @@ public sealed class LabHost(LabName lab, LabMember member)
         start.Environment["DOTNET_EnableDiagnostics"] = "0";
         return start;
     }
+
+    internal IReadOnlyList<int> FindEtcd() => Find(EtcdName, null);
+
+    /// <summary>The host's init starts no etcd while this file is there (host-init.sh).</summary>
+    internal void HoldEtcd()
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(EtcdHold)!);
+        File.WriteAllText(EtcdHold, "");
+    }
+
+    internal void ReleaseEtcd() => File.Delete(EtcdHold);
+
+    private string EtcdHold => Path.Combine(lab.DirectoryOf(member), "held", EtcdName);
 
     /// <summary>The agent's process, or none while it is being started again.</summary>
     public int? FindAgent() => Cgroup.Processes().Where(p => ProcessTable.NameOf(p) == AgentName).Cast<int?>().FirstOrDefault();

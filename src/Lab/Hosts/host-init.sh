@@ -34,11 +34,14 @@ rm -rf /etc/pollux
 mkdir /etc/pollux
 cp -a /run/host/etc/. /etc/pollux/
 
-# keep UNIT COMMAND…: starts the command again whenever it ends, as systemd would.
+# keep UNIT COMMAND…: starts the command again whenever it ends, as systemd would, but not while /run/host/held/UNIT is there.
 keep() {
   unit=$1
   shift
   while :; do
+    while [ -e "/run/host/held/$unit" ]; do
+      sleep 0.1
+    done
     status=0
     "$@" < /dev/null >> "/run/host/log/$unit.log" 2>&1 || status=$?
     echo "--- $(date '+%T.%3N') $unit ended with status $status" >> "/run/host/log/$unit.log"
