@@ -44,35 +44,12 @@ public sealed class FaultRoundTests(ProtectedLab lab, ITestOutputHelper output)
 
     private async Task RoundAsync(string fault, Side side, bool takeover, ulong seed)
     {
-        var result = await RunAsync(fault, side, seed);
+        var result = await lab.RoundAsync($"{fault} of the {side}, round {seed}", output, () => new FaultRound(lab, fault, side, seed).RunAsync());
 
-        output.WriteLine($"{fault} of the {side}, round {seed}: {result}");
-        if (Environment.GetEnvironmentVariable("POLLUX_ROUNDS_LOG") is { Length: > 0 } file)
-        {
-            await File.AppendAllTextAsync(file, $"{fault} of the {side}, round {seed}: {result}\n");
-        }
-        Assert.True(result.Client.IsClean, $"{result.Client}");
-        Assert.True(result.Switch.IsClean, string.Join('\n', result.Switch.Complaints));
         Assert.Equal(takeover, result.IsTakeover);
         if (fault == "kill-agent")
         {
             Assert.Equal(0, result.Swaps);
-        }
-    }
-
-    /// <summary>A round that does not come to its end leaves the hosts' logs.</summary>
-    private async Task<RoundResult> RunAsync(string fault, Side side, ulong seed)
-    {
-        try
-        {
-            return await new FaultRound(lab, fault, side, seed).RunAsync();
-        }
-        catch
-        {
-            var logs = Directory.CreateTempSubdirectory("pollux-round-").FullName;
-            lab.Cluster.SaveLogs(logs);
-            output.WriteLine($"{fault} of the {side}, round {seed}: the hosts' logs are kept in {logs}");
-            throw;
         }
     }
 }

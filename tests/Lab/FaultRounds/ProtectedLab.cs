@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.NetworkInformation;
 using Pollux.Cluster.Api;
 using Pollux.Core;
+using Pollux.Lab.Faults;
 using Pollux.Lab.Hosts;
 using Pollux.Lab.Judgement;
 using Pollux.Lab.Load;
@@ -49,9 +50,15 @@ public sealed class ProtectedLab : IAsyncLifetime
 
     public Task<RedisLoad> LoadAsync(ulong seed) => RedisLoad.StartWhenServingAsync(Cluster.OpenClientSocket, Server, seed, Boot);
 
-    /// <summary>Every host on, and the VM protected: as a round begins, and as it ends.</summary>
+    /// <summary>Every fault mended, every host on, and the VM protected: as a round begins, and as it ends.</summary>
     public async Task<VmDocument> WholeAsync(SwitchRecording? recording = null)
     {
+        await Cluster.Wires.HealAsync();
+        foreach (var host in Cluster.Members.Where(h => h.IsEtcdHeld))
+        {
+            using var up = Cluster.Prepare(new LabFault.EtcdUp(host.Name.Value));
+            up.Strike();
+        }
         foreach (var host in Cluster.Members.Where(h => h.Power == HostPower.Off))
         {
             await Cluster.PowerOnAsync(host.Name.Value);
@@ -62,6 +69,13 @@ public sealed class ProtectedLab : IAsyncLifetime
         }
         await Polling.UntilAsync(async c => (await Cluster.StatusAsync(c)).All(h => h.Agent != false), Protect, () => "not every agent answers");
         return await Vm.UntilAsync(s => s is { State: "protected", Role: { Standby: not null } }, "protected", Protect);
+    }
+
+    /// <summary>Waits until the host that was powered off is dead; says from when it was silent.</summary>
+    public async Task<SilencingFault> DeadAsync(StruckFault powerOff)
+    {
+        await Cluster[powerOff.Host].DeadAsync();
+        return new SilencingFault(powerOff.Host, powerOff.UnixMs + powerOff.TookMs);
     }
 
     /// <summary>The host on a side of the pair.</summary>
