@@ -163,13 +163,20 @@ internal sealed partial class KeeperProcess
         var pool = session?.Pool ?? _standby?.Pool;
         return new KeeperStatus(
             _machine.Spec.Name, _me.Host, _me.Incarnation, Environment.ProcessId, guest is { HasExited: false } ? guest.Process.Pid : null,
-            state.IsStandby ? "standby" : "primary", PhaseName(state), state.Reason, state.Role,
+            state.IsStandby ? "standby" : "primary", PhaseName(state), NoteOf(state), state.Role,
             _machine.Version.ToString(), _machine.Accelerator == Accelerator.Kvm ? "kvm" : "tcg",
             session?.Stats.Status() ?? new CheckpointStatus(0, state.IsStandby ? state.Acknowledged.Value : 0, 0, new(0, 0, 0), new(0, 0, 0)),
             pool is null ? new BufferStatus(0, 0, 0, 0) : new BufferStatus(pool.UsedBytes, pool.AllocatedBytes, pool.CeilingBytes, pool.Waits),
             new NetworkStatus(network.Held, network.Released, network.Dropped, network.Ingress, network.Replayed),
-            _takeover.Last, _tuning.ToSettings());
+            _takeover.Last, _tuning.ToSettings(), _store.IsAnswering);
     }
+
+    /// <summary>What waits for the role waits for the arbiter, when there is none.</summary>
+    private string NoteOf(PairState state) => WaitsForRole(state.Phase) && !_store.IsAnswering ? $"waits for an arbiter: {state.Reason}" : state.Reason;
+
+    private static bool WaitsForRole(PairPhase phase) => phase is
+        PairPhase.Claiming or PairPhase.Verifying or PairPhase.Protecting or PairPhase.GoingSolo or PairPhase.Frozen or PairPhase.Stopping
+        or PairPhase.Deciding or PairPhase.Taking or PairPhase.Confirming or PairPhase.SwappingBack;
 
     private static string Because(PairState state) => state.Reason.Length == 0 ? "" : $" ({state.Reason})";
 

@@ -17,9 +17,12 @@ internal sealed class Peers(EtcdStore store, PeerTls tls) : IDisposable
     {
         var entry = await store.GetAsync(StoreKeys.Host(host), cancellation).ConfigureAwait(false)
             ?? throw new PolluxException($"the host {host} is not alive", "see 'pollux host list'");
-        var record = JsonSerializer.Deserialize(entry.Value, StoreJson.Default.HostRecord)!;
-        return _clients.GetOrAdd($"{record.Host}@{record.Address}:{record.ApiPort}", _ => AgentClient.Peer(record, tls));
+        return Of(JsonSerializer.Deserialize(entry.Value, StoreJson.Default.HostRecord)!);
     }
+
+    /// <summary>A host of which this is known, be it alive or not.</summary>
+    public AgentClient Of(HostRecord record) =>
+        _clients.GetOrAdd($"{record.Host}@{record.Address}:{record.ApiPort}", _ => AgentClient.Peer(record, tls));
 
     public void Dispose()
     {

@@ -1,3 +1,4 @@
+using Pollux.Agent.Reconciling;
 using Pollux.Cluster.Api;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
@@ -89,7 +90,7 @@ internal sealed partial class VmService
         return await peer.KeeperAsync(name, request, within, cancellation).ConfigureAwait(false);
     }
 
-    private async Task<KeeperOnHost> KeeperOnAsync(HostId host, VmName name, CancellationToken cancellation)
+    private async Task<KeeperOnHost> KeeperOnAsync(HostId host, VmName name, ClusterView? seen, CancellationToken cancellation)
     {
         try
         {
@@ -97,7 +98,7 @@ internal sealed partial class VmService
             {
                 return await SideAsync(name, cancellation).ConfigureAwait(false);
             }
-            var peer = await peers.OfAsync(host, cancellation).ConfigureAwait(false);
+            var peer = seen?.Hosts.GetValueOrDefault(host) is { } record ? peers.Of(record) : await peers.OfAsync(host, cancellation).ConfigureAwait(false);
             return await peer.SideAsync(name, StatusWithin, cancellation).ConfigureAwait(false);
         }
         catch (OutcomeUnknownException)

@@ -21,15 +21,15 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
     public async Task<IReadOnlyList<HostRecord>> HostsAsync(CancellationToken cancellation) =>
         [.. StoreReader.Hosts(await store.ListAsync(StoreKeys.Hosts, cancellation).ConfigureAwait(false)).Values.OrderBy(h => h.Host.Value, StringComparer.Ordinal)];
 
-    public async Task<IReadOnlyList<VmDocument>> VmsAsync(CancellationToken cancellation)
+    public Task<IReadOnlyList<VmDocument>> VmsAsync(CancellationToken cancellation) => ShowAsync(async () =>
     {
         var views = StoreReader.Vms(await store.ListAsync(StoreKeys.Vms, cancellation).ConfigureAwait(false));
-        return await Task.WhenAll(views.Values.Where(v => v.Record is not null).OrderBy(v => v.Name.Value, StringComparer.Ordinal)
-            .Select(v => DocumentAsync(v, cancellation))).ConfigureAwait(false);
-    }
+        return await DocumentsAsync(views.Values, null, cancellation).ConfigureAwait(false);
+    }, seen => DocumentsAsync(seen.Vms.Values, seen, cancellation));
 
-    public async Task<VmDocument> VmAsync(VmName name, CancellationToken cancellation) =>
-        await DocumentAsync(await FindAsync(name, cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
+    public Task<VmDocument> VmAsync(VmName name, CancellationToken cancellation) => ShowAsync(
+        async () => await DocumentAsync(await FindAsync(name, cancellation).ConfigureAwait(false), null, cancellation).ConfigureAwait(false),
+        seen => DocumentAsync(seen.Vms.GetValueOrDefault(name) is { Record: not null } view ? view : throw new UnknownVmException(name), seen, cancellation));
 
     public async Task<VmDocument> DefineAsync(DefineRequest request, CancellationToken cancellation)
     {
@@ -160,7 +160,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
     public async Task DeleteAsync(VmName name, CancellationToken cancellation)
     {
         var view = await FindAsync(name, cancellation).ConfigureAwait(false);
-        var document = await DocumentAsync(view, cancellation).ConfigureAwait(false);
+        var document = await DocumentAsync(view, null, cancellation).ConfigureAwait(false);
         if (view.Record!.Run || document.State is not "stopped")
         {
             throw new PolluxException($"{name} is {document.State}", $"stop it first: pollux vm stop {name}");
@@ -183,13 +183,37 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
 
     private static HostId HostOf(VmView view) => view.Role?.Primary.Host ?? view.Record!.Home;
 
-    private async Task<VmDocument> DocumentAsync(VmView view, CancellationToken cancellation)
+    /// <summary>Shows what the store says; while it does not answer, what it said last: the keepers' own words are fresh even then.</summary>
+    private async Task<T> ShowAsync<T>(Func<Task<T>> now, Func<ClusterView, Task<T>> lastSeen)
+    {
+        // What has not answered for seconds is not waited for once more.
+        if (loop.Seen is { } old && !store.IsAnswering)
+        {
+            return await lastSeen(old).ConfigureAwait(false);
+        }
+        try
+        {
+            return await now().ConfigureAwait(false);
+        }
+        catch (StoreUnavailableException) when (loop.Seen is not null)
+        {
+            return await lastSeen(loop.Seen).ConfigureAwait(false);
+        }
+    }
+
+    private async Task<IReadOnlyList<VmDocument>> DocumentsAsync(IEnumerable<VmView> views, ClusterView? seen, CancellationToken cancellation) =>
+        await Task.WhenAll(views.Where(v => v.Record is not null).OrderBy(v => v.Name.Value, StringComparer.Ordinal)
+            .Select(v => DocumentAsync(v, seen, cancellation))).ConfigureAwait(false);
+
+    /// <param name="seen">Where hosts are found while the store does not answer; null when it does.</param>
+    private async Task<VmDocument> DocumentAsync(VmView view, ClusterView? seen, CancellationToken cancellation)
     {
         var host = HostOf(view);
         var sides = ((HostId?[])[host, view.Role?.Standby?.Host, view.Assignment?.Host]).OfType<HostId>().Distinct();
-        var keepers = await Task.WhenAll(sides.Select(h => KeeperOnAsync(h, view.Name, cancellation))).ConfigureAwait(false);
+        var keepers = await Task.WhenAll(sides.Select(h => KeeperOnAsync(h, view.Name, seen, cancellation))).ConfigureAwait(false);
         var primary = keepers.FirstOrDefault(k => k.Host == host);
-        var (state, note) = VmStates.Of(view, primary);
+        var standby = keepers.FirstOrDefault(k => k.Host == view.Role?.Standby?.Host);
+        var (state, note) = VmStates.Of(view, primary, standby, hasArbiter: seen is null);
         return new VmDocument(view.Name, state, note, host, view.Role?.Standby?.Host, view.Record!, view.Role, view.Assignment,
             [.. keepers.Where(k => k.Status is not null || k.Error is not null)]);
     }

@@ -1,5 +1,6 @@
 using Pollux.Agent.Reconciling;
 using Pollux.Cluster.Api;
+using Pollux.Cluster.Keepers;
 using Pollux.Replication.Pair;
 
 namespace Pollux.Agent.Api;
@@ -7,16 +8,27 @@ namespace Pollux.Agent.Api;
 /// <summary>A VM's state in one word, and why.</summary>
 internal static class VmStates
 {
-    public static (string State, string Note) Of(VmView view, KeeperOnHost? primary) => (view.Role, primary) switch
+    /// <param name="hasArbiter">The store has just answered the agent that is asked.</param>
+    public static (string State, string Note) Of(VmView view, KeeperOnHost? primary, KeeperOnHost? standby, bool hasArbiter) => (view.Role, primary) switch
     {
+        (_, { Status: { Side: "primary", Phase: "protected" } status }) => ("protected", ArbiterNote(status, standby?.Status, hasArbiter) ?? status.Note),
         (_, { Status: { Side: "primary" } status }) => (status.Phase, NoteOf(view, status.Phase, status.Note, primary.Note ?? "")),
         ({ State: RoleState.Taking } role, _) => ("taking", role.Reason),
         (_, { Status: { } status }) => ("taking", status.Note),
+        (_, { Error: not null }) when standby?.Status is { Phase: "taking" } taker => ("taking", taker.Note),
         (_, { Error: { } error }) => ("unknown", error),
         (_, { StartFailure: { } failure }) when view.Record!.Run => ("failing", failure),
         (null, _) => view.Record!.Run ? ("starting", "") : ("stopped", ""),
         ({ State: RoleState.Stopped } role, _) => view.Record!.Run ? ("starting", "") : ("stopped", role.Reason),
         ({ } role, _) => view.Record!.Run ? ("starting", $"no keeper lives on {role.Primary.Host}") : ("stopped", ""),
+    };
+
+    /// <summary>Each side swaps for itself, so each must reach a majority of etcd for itself; what a keeper says of that counts more than what the agent found.</summary>
+    private static string? ArbiterNote(KeeperStatus primary, KeeperStatus? standby, bool hasArbiter) => (primary.HasArbiter, standby?.HasArbiter ?? hasArbiter) switch
+    {
+        (_, false) => "protected, but no arbiter: a takeover would wait",
+        (false, true) => $"protected, but no arbiter answers {primary.Host}: without its standby the guest would wait",
+        _ => null,
     };
 
     private static string NoteOf(VmView view, string phase, string keepers, string agents)

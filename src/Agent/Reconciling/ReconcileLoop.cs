@@ -18,8 +18,12 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
     private static readonly TimeSpan AtLeastEvery = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan AskWithin = TimeSpan.FromSeconds(40);
     private readonly SemaphoreSlim _wake = new(0, 1);
+    private volatile ClusterView? _seen;
     private readonly ConcurrentDictionary<VmName, VmMemory> _memory = new();
     private readonly ConcurrentDictionary<VmName, Task> _acting = new();
+
+    /// <summary>What the last look found; null before the first. Old while the store does not answer.</summary>
+    public ClusterView? Seen => _seen;
 
     /// <summary>What this host remembers of a VM: why it is not protected, or does not start.</summary>
     public VmMemory MemoryOf(VmName vm) => _memory.GetValueOrDefault(vm) ?? new VmMemory();
@@ -66,7 +70,7 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
     {
         // One thing at a time for each VM; and what was under way while the host was looked at may not be as it was seen.
         var busy = _acting.Where(a => !a.Value.IsCompleted).Select(a => a.Key).ToHashSet();
-        var view = await LookAsync(cancellation).ConfigureAwait(false);
+        var view = _seen = await LookAsync(cancellation).ConfigureAwait(false);
         foreach (var name in view.Vms.Keys.Union(view.Local.Keys).Where(n => !busy.Contains(n)))
         {
             var before = MemoryOf(name);

@@ -26,12 +26,13 @@ public sealed record KeeperResponse(string? Error, KeeperStatus? Status);
 /// <summary>The state of one keeper. Times in milliseconds, sizes in bytes.</summary>
 /// <param name="Side">primary or standby.</param>
 /// <param name="Phase">starting, running, syncing, protected, holding, taking, standby-preparing, standby-syncing, standby-ready, stopping.</param>
+/// <param name="HasArbiter">A majority of etcd has answered this keeper within the last seconds; without it a swap of the role waits.</param>
 /// <param name="Note">The reason in plain words: why it is not protected, or what it waits for.</param>
 public sealed record KeeperStatus(
     VmName Vm, HostId Host, Incarnation Incarnation, int Pid, int? QemuPid,
     string Side, string Phase, string Note, Role? Role,
     string QemuVersion, string Accelerator,
-    CheckpointStatus Checkpoints, BufferStatus Buffers, NetworkStatus Network, TakeoverStatus? LastTakeover, ProtectionSettings Settings);
+    CheckpointStatus Checkpoints, BufferStatus Buffers, NetworkStatus Network, TakeoverStatus? LastTakeover, ProtectionSettings Settings, bool HasArbiter = true);
 
 /// <summary>Pauses are QMP RESUME minus STOP.</summary>
 public sealed record CheckpointStatus(long Count, long Committed, double PerSecond, Percentiles PauseMs, Percentiles Pages);
