@@ -58,6 +58,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     public static async Task<string> RunAsync(KeeperConfig config, CancellationToken cancellation)
     {
         using var directory = VmDirectory.Take(config.RunDirectory);
+        FaultPoint.Use(config.FaultPoints, config.Vm);
         if (!MemoryLocking.TryLockAll())
         {
             KeeperLog.Say("memory cannot be locked: a takeover may wait for a disk");
@@ -378,6 +379,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     {
         var standby = _standby!;
         await standby.LoadAsync(epoch).ConfigureAwait(false);
+        FaultPoint.Pass(FaultPoints.Loaded);
         standby.Guest.Listen();
         standby.Guest.Replay(standby.Service.Ingress.TakeAfter(epoch));
         _loop.Post(new PairEvent.Loaded());

@@ -59,6 +59,7 @@ internal sealed class PairLoop
             {
                 continue;
             }
+            FaultPoint.Pass(e);
             _edge.Hears(e);
             var before = _state;
             var (after, effects) = PairMachine.Step(before, e);
@@ -69,6 +70,7 @@ internal sealed class PairLoop
             }
             foreach (var effect in effects)
             {
+                FaultPoint.Pass(effect);
                 _edge.Do(effect);
             }
         }

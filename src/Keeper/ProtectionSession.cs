@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net.Sockets;
+using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Qemu.Checkpointing;
 using Pollux.Qemu.Qmp;
@@ -290,12 +291,14 @@ internal sealed class ProtectionSession
         _guest.Egress.Open(_open);
         _guest.Ingress.Open(_open);
         buffer.Pages = result.Pages;
+        FaultPoint.Pass(FaultPoints.Cut);
         buffer.Complete();
         if (!shipAtOnce && !target.WasCrowded)
         {
             _sender.Ship(buffer);
         }
         _sender.Wake();
+        FaultPoint.Pass(FaultPoints.Shipped);
         if (_sender.IsClosed)
         {
             buffer.Return();
@@ -340,6 +343,7 @@ internal sealed class ProtectionSession
     {
         _gate.Wait(_ended.Token);
         channel.Resume();
+        FaultPoint.Pass(FaultPoints.Resumed);
         _resumedAt = Stopwatch.GetTimestamp();
         _trigger?.GuestRuns();
     }
@@ -375,6 +379,8 @@ internal sealed class ProtectionSession
                 var payload = _data.ReadPayload(header);
                 switch (header.Type)
                 {
+                    case FrameType.Acknowledge when !FaultPoint.Pass(FaultPoints.Acknowledgement):
+                        break;
                     case FrameType.Acknowledge:
                         Committed(new Epoch(header.Epoch));
                         break;

@@ -1,3 +1,4 @@
+using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
 using Pollux.Core;
 using Pollux.Replication.Pair;
@@ -29,6 +30,7 @@ internal sealed class RoleKeeper(IClusterStore store, VmName vm, HostId host, Ac
             new Swap(_key, swap.ExpectedRevision, swap.Next.ToJson(), StoreKeys.Host(host)), cancellation).ConfigureAwait(false);
         post(outcome switch
         {
+            _ when !FaultPoint.PassSwapAnswer(swap.Next.State) => new PairEvent.SwapUnknown(swap.Next.Nonce, "the answer was lost (fault point)"),
             SwapOutcome.Won won => new PairEvent.SwapWon(swap.Next.Nonce, won.ModRevision),
             SwapOutcome.Lost lost => new PairEvent.SwapLost(
                 swap.Next.Nonce, lost.Current is null ? null : Role.FromJson(lost.Current.Value), lost.Current?.ModRevision ?? 0, lost.LeaseGone),
@@ -68,6 +70,10 @@ internal sealed class RoleKeeper(IClusterStore store, VmName vm, HostId host, Ac
         try
         {
             var entry = await store.GetAsync(_key, cancellation).ConfigureAwait(false);
+            if (!FaultPoint.Pass(FaultPoints.ReadAnswer))
+            {
+                return new PairEvent.ReadFailed("the answer was lost (fault point)");
+            }
             return new PairEvent.RoleRead(entry is null ? null : Role.FromJson(entry.Value), entry?.ModRevision ?? 0);
         }
         catch (StoreUnavailableException e)

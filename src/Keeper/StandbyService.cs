@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
 using Pollux.Core;
 using Pollux.Replication.Checkpointing;
@@ -56,6 +57,7 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
     public void Acknowledge(Epoch epoch)
     {
         _sender?.Post(FrameType.Acknowledge, epoch.Value, []);
+        FaultPoint.Pass(FaultPoints.Acknowledged);
         _receiver?.ApplyUpTo(epoch);
         Ingress.Committed(epoch);
     }

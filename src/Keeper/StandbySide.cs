@@ -1,4 +1,5 @@
 using System.Net;
+using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
 using Pollux.Core;
 using Pollux.Linux.Memory;
@@ -90,6 +91,7 @@ internal sealed class StandbySide : IAsyncDisposable
     public async Task LoadAsync(Epoch epoch)
     {
         Service.Seal(epoch);
+        FaultPoint.Pass(FaultPoints.Loading);
         await _incoming.LoadAsync(_image.MachineType!, _image.TakeoverBlocks(), _image.DeviceState, LoadWithin).ConfigureAwait(false);
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net.Sockets;
+using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
 using Pollux.Core;
 using Pollux.Lab.Faults;
@@ -129,6 +130,10 @@ public sealed class LabCluster
 
     /// <summary>Makes a fault ready, so that striking takes microseconds.</summary>
     public PreparedFault Prepare(LabFault fault) => PreparedFault.Create(this, fault);
+
+    /// <summary>Arms a moment of the protocol in the keeper that a host has, or will have, of a VM.</summary>
+    public ArmedFaultPoint Arm(string host, VmName vm, string point, FaultPointAction action = FaultPointAction.Hold) =>
+        ArmedFaultPoint.Arm(this[host], vm, point, action);
 
     /// <summary>Runs a command inside a host to its end.</summary>
     public async Task<ToolResult> ExecAsync(string host, IEnumerable<string> command, CancellationToken cancellation = default)

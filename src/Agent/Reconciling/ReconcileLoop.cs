@@ -174,7 +174,7 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         await vms.StartAsync(
             new KeeperConfig(
                 start.Vm, config.Host, start.Start, start.SpecYaml, config.DirectoryOf(start.Vm), config.RamDirectory, vms.CgroupOf(start.Vm),
-                config.Qemu, accelerator, config.TcgShim, config.Address, config.Etcd, config.Tls, lease.Id, start.Attempt),
+                config.Qemu, accelerator, config.TcgShim, config.Address, config.Etcd, config.Tls, lease.Id, start.Attempt, config.FaultPoints),
             cancellation).ConfigureAwait(false);
     }
 

@@ -13,6 +13,7 @@ namespace Pollux.Cluster.Configuration;
 /// <param name="Witnesses">Hosts that only vote: etcd's leader is best there.</param>
 /// <param name="Cgroup">An existing cgroup2 directory below which VMs live; null: none.</param>
 /// <param name="LeaseSeconds">How long this host counts as alive after its last word to the store.</param>
+/// <param name="FaultPoints">A directory in which tests arm its keepers' fault points; null on every real host.</param>
 public sealed partial record AgentConfig(
     HostId Host,
     string Address,
@@ -26,7 +27,8 @@ public sealed partial record AgentConfig(
     string? Cgroup,
     string RunDirectory,
     string RamDirectory,
-    int LeaseSeconds)
+    int LeaseSeconds,
+    string? FaultPoints = null)
 {
     public const string DefaultFile = "/etc/pollux/agent.yaml";
 
@@ -92,6 +94,7 @@ public sealed partial record AgentConfig(
         public string RunDirectory { get; set; } = "/run/pollux";
         public string RamDirectory { get; set; } = "/dev/shm";
         public int LeaseSeconds { get; set; } = 15;
+        public string? FaultPoints { get; set; }
 
         /// <param name="wrong">Makes the error of a member from its name, the problem and the fix.</param>
         public AgentConfig Check(Func<string, string, string, PolluxException> wrong)
@@ -117,7 +120,8 @@ public sealed partial record AgentConfig(
             var tls = Tls ?? new TlsText();
             return new AgentConfig(
                 host, address, ApiPort, Etcd, Witness ?? [], new TlsFiles(tls.Ca, tls.Certificate, tls.Key), Qemu,
-                string.IsNullOrEmpty(TcgShim) ? null : TcgShim, Keeper, string.IsNullOrEmpty(CgroupRoot) ? null : CgroupRoot, RunDirectory, RamDirectory, LeaseSeconds);
+                string.IsNullOrEmpty(TcgShim) ? null : TcgShim, Keeper, string.IsNullOrEmpty(CgroupRoot) ? null : CgroupRoot, RunDirectory, RamDirectory, LeaseSeconds,
+                string.IsNullOrEmpty(FaultPoints) ? null : FaultPoints);
         }
 
         private HostId CheckHost(Func<string, string, string, PolluxException> wrong)

@@ -13,6 +13,9 @@ internal sealed class HostFiles(LabPlan plan, LabPrograms programs, bool withAge
 
     /// <summary>For a LAN: etcd sends heartbeats every 50 ms and elects anew after this silence.</summary>
     private const int ElectionMs = 500;
+
+    /// <summary>As the host sees it; see <see cref="LabHost.FaultPoints"/>.</summary>
+    internal const string FaultPointsDirectory = "/run/pollux/faults";
     private const string TlsDirectory = "/etc/pollux/tls";
 
     /// <summary>Writes the member's directory in the lab's state. What its disk holds stays.</summary>
@@ -90,6 +93,7 @@ internal sealed class HostFiles(LabPlan plan, LabPrograms programs, bool withAge
         runDirectory: /run/pollux
         ramDirectory: /dev/shm
         leaseSeconds: {LeaseSeconds}
+        faultPoints: {FaultPointsDirectory}
 
         """);
 

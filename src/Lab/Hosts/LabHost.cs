@@ -48,6 +48,9 @@ public sealed class LabHost(LabName lab, LabMember member)
     /// <summary>The agent's API socket, reachable from outside of the host's namespaces while the host is on.</summary>
     public string AgentSocket => Path.Combine($"/proc/{InitProcess()}/root", AgentSocketInside);
 
+    /// <summary>Where its keepers' fault points are armed, as seen from outside; it is gone with the host's power.</summary>
+    internal string FaultPoints => $"/proc/{InitProcess()}/root{HostFiles.FaultPointsDirectory}";
+
     /// <summary>The host's first process, by the machine's numbering.</summary>
     /// <exception cref="PolluxException">The host is off.</exception>
     public int InitProcess() => FindInit()
