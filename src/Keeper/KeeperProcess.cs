@@ -19,7 +19,7 @@ namespace Pollux.Keeper;
 /// </summary>
 internal sealed partial class KeeperProcess : IPairEdge
 {
-    private static readonly TimeSpan TakeoverPatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan TakeoverPatience = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LastWordsWithin = TimeSpan.FromMilliseconds(500);
     private static readonly Epoch FirstHeldEpoch = new(1);
 

@@ -45,6 +45,7 @@ internal static class LabCommand
             Fault("kill-agent", "Kill a host's agent; it is started again within a second", h => new LabFault.KillAgent(h)),
             VmFault("kill-qemu", "Kill a VM's QEMU on a host", (vm, h) => new LabFault.KillQemu(vm, h)),
             VmFault("kill-keeper", "Kill a VM's keeper on a host", (vm, h) => new LabFault.KillKeeper(vm, h)),
+            TortureCommand.Create(Name),
         }.WithExamples(
             "pollux lab up --hosts 2",
             "pollux lab exec h1 -- pollux vm list",

@@ -48,6 +48,15 @@ public sealed class SwitchRecording : IAsyncDisposable
     public IReadOnlyList<SwitchFrame> FramesSoFar() =>
         [.. _captures.SelectMany(c => PcapFile.ReadFrames(c.Capture.File).Select(f => new SwitchFrame(f.UnixMs, c.Host, f.Frame))).OrderBy(f => f.UnixMs)];
 
+    /// <summary>Copies what has been recorded into a directory, for people.</summary>
+    public void Save(string directory)
+    {
+        foreach (var file in Directory.GetFiles(_directory))
+        {
+            File.Copy(file, Path.Combine(directory, Path.GetFileName(file)), overwrite: true);
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         foreach (var (_, capture) in _captures)

@@ -25,8 +25,14 @@ public sealed class LabVm(LabCluster lab, VmName name)
 
     public Task ProtectAsync(CancellationToken cancellation = default) => AskAsync(a => a.ProtectAsync(name, null, Within, cancellation));
 
-    /// <summary>Planned: returns when the other host runs it.</summary>
-    public Task TakeOverAsync(CancellationToken cancellation = default) => AskAsync(a => a.TakeOverAsync(name, Within, cancellation));
+    public Task UnprotectAsync(CancellationToken cancellation = default) => AskAsync(a => a.UnprotectAsync(name, Within, cancellation));
+
+    /// <summary>Planned: returns when the other host runs it. Asked once: an order that was lost half-way must not be given again.</summary>
+    public async Task TakeOverAsync(CancellationToken cancellation = default)
+    {
+        using var agent = AgentOf(lab.Hosts.FirstOrDefault(h => h.Power == HostPower.On) ?? throw NoneIsOn());
+        await agent.TakeOverAsync(name, Within, cancellation).ConfigureAwait(false);
+    }
 
     public Task SetAsync(ProtectionSettings settings, CancellationToken cancellation = default) => AskAsync(a => a.SetAsync(name, settings, Within, cancellation));
 
@@ -97,8 +103,10 @@ public sealed class LabVm(LabCluster lab, VmName name)
                 failure = e;
             }
         }
-        throw failure ?? new PolluxException($"no host of lab '{lab.Name}' is on", "pollux lab power-on h1");
+        throw failure ?? NoneIsOn();
     }
+
+    private PolluxException NoneIsOn() => new($"no host of lab '{lab.Name}' is on", "pollux lab power-on h1");
 }
 
 /// <summary>Questions to a VM's document.</summary>

@@ -17,6 +17,8 @@ internal static class TestLabs
 
     internal static LabName Demo { get; } = Numbered(4);
 
+    internal static LabName Tortured { get; } = Numbered(5);
+
     private static LabName Numbered(int number)
     {
         const int longest = 9;

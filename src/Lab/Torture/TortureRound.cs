@@ -1,0 +1,74 @@
+using System.Globalization;
+using Pollux.Cluster.Keepers;
+
+namespace Pollux.Lab.Torture;
+
+/// <summary>A side of the pair, as it is when a round begins.</summary>
+public enum PairSide
+{
+    Primary,
+    Standby,
+}
+
+/// <summary>What the pair is brought to do, so that the strike meets it there.</summary>
+public enum TorturePath
+{
+    /// <summary>Nothing: it checkpoints.</summary>
+    Steady,
+
+    /// <summary>The user asks for a takeover.</summary>
+    PlannedTakeover,
+
+    /// <summary>The user ends the protection and asks for it anew.</summary>
+    Protecting,
+
+    /// <summary>The other side's host is frozen for a while.</summary>
+    PeerFrozen,
+
+    /// <summary>The other side's host has lost power.</summary>
+    PeerOff,
+}
+
+/// <summary>What is done to the struck side.</summary>
+public enum Strike
+{
+    None,
+    PowerOff,
+    Freeze,
+    KillQemu,
+    KillKeeper,
+    KillAgent,
+
+    /// <summary>An answer is lost; only at fault points that are answers.</summary>
+    DropAnswer,
+}
+
+/// <summary>One round: on which path, at which moment, what strikes which side. All of it follows from the seed.</summary>
+/// <param name="Point">The fault point (<see cref="FaultPoints"/>) at which the strike falls; null: at any moment.</param>
+/// <param name="After">How long after the load runs, ms.</param>
+/// <param name="FrozenMs">How long a host stays frozen.</param>
+public sealed record TortureRound(int Number, TorturePath Path, PairSide Side, Strike Strike, string? Point, int After, int FrozenMs)
+{
+    public override string ToString()
+    {
+        var side = Side.ToString().ToLowerInvariant();
+        var what = Strike switch
+        {
+            Strike.None => Path == TorturePath.PlannedTakeover ? "planned takeover" : "no strike",
+            Strike.PowerOff => $"power-off of the {side}",
+            Strike.Freeze => string.Create(CultureInfo.InvariantCulture, $"freeze of the {side} for {FrozenMs} ms"),
+            Strike.KillQemu => $"kill-qemu at the {side}",
+            Strike.KillKeeper => $"kill-keeper at the {side}",
+            Strike.KillAgent => $"kill-agent at the {side}",
+            _ => $"lost answer at the {side}",
+        };
+        return what + (Point is null ? "" : $" at {Point}") + (Path, Strike) switch
+        {
+            (TorturePath.PlannedTakeover, not Strike.None) => " in a planned takeover",
+            (TorturePath.Protecting, _) => " while it is protected anew",
+            (TorturePath.PeerFrozen, _) => string.Create(CultureInfo.InvariantCulture, $", the other side frozen for {FrozenMs} ms"),
+            (TorturePath.PeerOff, _) => ", the other side off",
+            _ => "",
+        };
+    }
+}

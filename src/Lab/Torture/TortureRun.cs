@@ -1,0 +1,37 @@
+using Pollux.Core;
+using Pollux.Lab.Layout;
+
+namespace Pollux.Lab.Torture;
+
+/// <summary>A whole torture: a lab of its own, the rounds of a schedule in turn, and a fresh lab after each round that failed.</summary>
+public sealed class TortureRun(LabName name, ulong seed, string? specFile, IProgress<string> progress) : IAsyncDisposable
+{
+    private TortureLab? _lab;
+
+    /// <summary>Plays the rounds; each verdict is told as it comes.</summary>
+    public async Task<TortureReport> PlayAsync(IReadOnlyList<TortureRound> rounds, Action<TortureVerdict> told, CancellationToken cancellation)
+    {
+        var verdicts = new List<TortureVerdict>();
+        foreach (var round in rounds)
+        {
+            _lab ??= await PrepareAsync(cancellation).ConfigureAwait(false);
+            var verdict = await new TortureRunner(_lab, seed).PlayAsync(round, cancellation).ConfigureAwait(false);
+            verdicts.Add(verdict);
+            told(verdict);
+            if (!verdict.IsClean)
+            {
+                _lab = null;
+            }
+        }
+        return TortureReport.Of(seed, verdicts);
+    }
+
+    public async ValueTask DisposeAsync() => await LabCluster.DownAsync(name).ConfigureAwait(false);
+
+    private async Task<TortureLab> PrepareAsync(CancellationToken cancellation)
+    {
+        await LabCluster.DownAsync(name, cancellation).ConfigureAwait(false);
+        var cluster = await LabCluster.UpAsync(name, hosts: 2, withAgents: true, progress, cancellation).ConfigureAwait(false);
+        return await TortureLab.PrepareAsync(cluster, specFile ?? TortureLab.DefaultSpecOf(cluster), progress, cancellation).ConfigureAwait(false);
+    }
+}
