@@ -27,11 +27,15 @@ public static partial class PairMachine
             s with { Phase = PairPhase.HandingOver, Reason = "planned takeover" }, [new PairEffect.CutFinal()]),
         (PairPhase.Protected, PairEvent.WasLate late) => new(
             s with { Phase = PairPhase.Verifying, VerifyAfter = late.Open, Reason = $"was late by {late.GapMs:F0} ms" }, [new PairEffect.ReadRole()]),
+        // Rule 8 holds wherever an acknowledgement may release something.
+        (PairPhase.Protecting or PairPhase.GoingSolo, PairEvent.WasLate) => Stay(s with { IsLate = true }),
+        (PairPhase.HandingOver, PairEvent.WasLate) => new(s with { IsLate = true }, [new PairEffect.ReadRole()]),
         (PairPhase.Protected or PairPhase.HandingOver, _) when LossOf(e) is { } why => GoSolo(s, why),
 
         (PairPhase.Verifying, PairEvent.RoleRead read) => Verified(s, read),
         (PairPhase.Verifying, _) when LossOf(e) is { } why => Stay(s with { PeerLost = true, Reason = why }),
 
+        (PairPhase.HandingOver, PairEvent.RoleRead read) when s.IsLate => HandOverVerified(s, read),
         (PairPhase.HandingOver, PairEvent.FinalCut cut) => HandOverWhenCommitted(s with { Final = cut.Epoch }),
         (PairPhase.Frozen, PairEvent.RoleRead read) => Thaw(s, read),
         // Also from a taker that died in `taking`: it let no frame out before its swap to `running`, which cannot win any more after ours.
@@ -83,7 +87,7 @@ public static partial class PairMachine
     }
 
     private static Transition RereadIfWaiting(PairState s) =>
-        s.Phase is PairPhase.Claiming or PairPhase.Verifying ? new(s, [new PairEffect.ReadRole(Again: true)]) : Stay(s);
+        s.Phase is PairPhase.Claiming or PairPhase.Verifying || s is { Phase: PairPhase.HandingOver, IsLate: true } ? new(s, [new PairEffect.ReadRole(Again: true)]) : Stay(s);
 
     /// <summary>Rule 4: the standby holds checkpoint 0 with all before it, so the role may say so.</summary>
     private static Transition BeginProtection(PairState s) =>
@@ -91,7 +95,7 @@ public static partial class PairMachine
 
     /// <summary>The role still says <c>running</c> with this primary, so nobody else can go on: no swap is needed.</summary>
     private static Transition EndSync(PairState s, string why) => new(
-        s with { Phase = PairPhase.Alone, Peer = null, Reason = why },
+        s with { Phase = PairPhase.Alone, Peer = null, IsLate = false, Reason = why },
         [new PairEffect.EndCheckpointing(why), new PairEffect.ReleaseAll(), new PairEffect.OpenGate()]);
 
     private static Transition GoSolo(PairState s, string why) => Swapping(
@@ -106,7 +110,7 @@ public static partial class PairMachine
         s = s with { Acknowledged = epoch };
         return s.Phase switch
         {
-            PairPhase.Protected or PairPhase.GoingSolo => new(s, [new PairEffect.Release(epoch)]),
+            PairPhase.Protected or PairPhase.GoingSolo when !s.IsLate => new(s, [new PairEffect.Release(epoch)]),
             PairPhase.Verifying when epoch > s.VerifyAfter => BackToProtected(s),
             PairPhase.HandingOver => HandOverWhenCommitted(s),
             _ => Stay(s),
@@ -129,7 +133,13 @@ public static partial class PairMachine
         return GoSolo(back, s.Reason);
     }
 
-    private static Transition HandOverWhenCommitted(PairState s) => s.Final is { } final && s.Acknowledged >= final
+    private static Transition HandOverVerified(PairState s, PairEvent.RoleRead read)
+    {
+        s = s with { Role = read.Role, RoleRevision = read.Revision };
+        return StillOurs(read.Role, s) ? HandOverWhenCommitted(s with { IsLate = false }) : Superseded(s, read.Role);
+    }
+
+    private static Transition HandOverWhenCommitted(PairState s) => s.IsLate ? Stay(s) : s.Final is { } final && s.Acknowledged >= final
         ? new(s with { Phase = PairPhase.Frozen, Reason = "handed over, waiting for the standby to run" },
             [new PairEffect.Release(final), new PairEffect.TellTakeNow(final), new PairEffect.WatchRole()])
         : new(s, s.Acknowledged > Epoch.None ? [new PairEffect.Release(s.Acknowledged)] : Nothing);
@@ -148,7 +158,7 @@ public static partial class PairMachine
     }
 
     private static Transition RunAlone(PairState s, string why) => new(
-        s with { Phase = PairPhase.Alone, Peer = null, PeerLost = false, Final = null, Reason = why },
+        s with { Phase = PairPhase.Alone, Peer = null, PeerLost = false, IsLate = false, Final = null, Reason = why },
         [new PairEffect.EndCheckpointing(why), new PairEffect.ReleaseAll(), new PairEffect.OpenGate()]);
 
     /// <summary>The guest is gone. A protected one lives on with the standby, which is told at once (rule 8).</summary>
@@ -165,6 +175,8 @@ public static partial class PairMachine
     {
         PairPhase.Claiming => new(s with { Phase = PairPhase.Alone, Reason = s.Role!.Reason }, [new PairEffect.StartGuest(s.Adopting)]),
         PairPhase.Protecting when s.PeerLost => GoSolo(s, s.Reason),
+        PairPhase.Protecting when s.IsLate => new(
+            s with { Phase = PairPhase.Verifying, IsLate = false, Reason = "was late while protection began" }, [new PairEffect.TellProtected(), new PairEffect.ReadRole()]),
         PairPhase.Protecting => new(
             s with { Phase = PairPhase.Protected, Reason = "" }, [new PairEffect.TellProtected(), new PairEffect.Release(s.Acknowledged)]),
         PairPhase.GoingSolo => RunAlone(s, s.Role!.Reason),

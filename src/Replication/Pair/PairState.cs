@@ -95,6 +95,12 @@ public sealed record PairState
     /// <summary>Primary, verifying: an acknowledgement of a later epoch than this proves that the standby is not sealed.</summary>
     public Epoch VerifyAfter { get; init; } = Epoch.None;
 
+    /// <summary>
+    /// Primary, protecting, handing over or going solo: it was late itself, so acknowledgements release nothing before the role was read or
+    /// its own swap is decided (rule 8).
+    /// </summary>
+    public bool IsLate { get; init; }
+
     /// <summary>Primary, handing over: the last epoch, once it is cut.</summary>
     public Epoch? Final { get; init; }
 

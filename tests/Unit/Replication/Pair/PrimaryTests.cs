@@ -183,6 +183,44 @@ public sealed class PrimaryTests
     }
 
     [Fact]
+    public void Rule8_APrimaryThatWasLateWhileHandingOver_ReadsTheRoleBeforeItReleasesOrFreezes()
+    {
+        var keeper = Protected().When(new PairEvent.TakeoverRequested()).When(new PairEvent.FinalCut(new Epoch(5)))
+            .When(new PairEvent.WasLate(4_000, new Epoch(6))).IsIn(PairPhase.HandingOver).Does(new PairEffect.ReadRole());
+        keeper.Acknowledged(5).IsIn(PairPhase.HandingOver).DoesNothing();
+        keeper.When(new PairEvent.ReadFailed("no answer")).Does(new PairEffect.ReadRole(Again: true));
+
+        keeper.When(new PairEvent.RoleRead(RoleProtected(), 8)).IsIn(PairPhase.Frozen);
+        Assert.Contains(new PairEffect.Release(new Epoch(5)), keeper.Effects);
+    }
+
+    [Fact]
+    public void Rule8_APrimaryThatWasLateWhileHandingOver_AndIsReplaced_ReleasesNothing()
+    {
+        var keeper = Protected().When(new PairEvent.TakeoverRequested()).When(new PairEvent.FinalCut(new Epoch(5)))
+            .When(new PairEvent.WasLate(4_000, new Epoch(6))).Acknowledged(5).DoesNothing();
+        keeper.When(new PairEvent.RoleRead(RoleRunning(B), 8)).IsIn(PairPhase.Gone);
+        Assert.DoesNotContain(keeper.Effects, e => e is PairEffect.Release or PairEffect.ReleaseAll);
+    }
+
+    [Fact]
+    public void Rule8_APrimaryThatWasLateWhileGoingSolo_ReleasesNothingBeforeItsSwapIsDecided()
+    {
+        var keeper = Protected().When(new PairEvent.PeerSilent(150)).When(new PairEvent.WasLate(400, new Epoch(3))).IsIn(PairPhase.GoingSolo);
+        keeper.Acknowledged(2).DoesNothing();
+        keeper.Wins().IsIn(PairPhase.Alone);
+        Assert.Contains(new PairEffect.ReleaseAll(), keeper.Effects);
+    }
+
+    [Fact]
+    public void Rule8_APrimaryThatWasLateWhileProtectionBegan_ReadsTheRoleBeforeItReleases()
+    {
+        var keeper = Syncing().Acknowledged(0).When(new PairEvent.WasLate(400, new Epoch(1))).IsIn(PairPhase.Protecting).DoesNothing();
+        keeper.Wins().IsIn(PairPhase.Verifying).Does(new PairEffect.TellProtected(), new PairEffect.ReadRole());
+        keeper.When(new PairEvent.RoleRead(RoleProtected(), 8)).IsIn(PairPhase.Protected).Does(new PairEffect.Release(new Epoch(0)));
+    }
+
+    [Fact]
     public void Rule8_APrimaryThatWasLateAndIsTaken_Freezes()
     {
         Protected().When(new PairEvent.WasLate(400, new Epoch(3))).When(new PairEvent.RoleRead(RoleTaking(), 8))
