@@ -1,0 +1,77 @@
+using Pollux.Cluster.Store;
+using Pollux.Replication.Pair;
+
+namespace Pollux.Simulation.Keepers;
+
+/// <content>The way out.</content>
+internal sealed partial class SimulatedKeeper
+{
+    private void CloseStandby()
+    {
+        Standby?.Dispose();
+        Standby = null;
+    }
+
+    private void Leave(string why)
+    {
+        _isLeaving = true;
+        Egress?.Close();
+        Passes = false;
+        Qemu?.Process.Kill();
+        _orphan?.Process.Kill();
+        _roles.Dispose();
+        var left = false;
+        void Left()
+        {
+            if (!left)
+            {
+                left = true;
+                CloseStandby();
+                SayGoodbye(why, () => End(why));
+            }
+        }
+        if (_session is { } session)
+        {
+            session.End(why, Left);
+        }
+        else
+        {
+            Process.Soon(Left);
+        }
+        Process.After(1_000, Left);
+    }
+
+    private void SayGoodbye(string why, Action then)
+    {
+        if (Start != Cluster.Keepers.KeeperStart.Standby)
+        {
+            then();
+        }
+        else if (_isStopWanted || _hasTakenOver)
+        {
+            ForgetEndpoint(then);
+        }
+        else
+        {
+            TellEndpoint(StandbyState.Failed, why, then, _ => then());
+        }
+    }
+
+    private void ForgetEndpoint(Action? then = null) => _world.Calls.Ask(
+        Process,
+        () =>
+        {
+            _world.Store.DeleteEndpoint(Me.Host);
+            return true;
+        },
+        _ => then?.Invoke(), _ => then?.Invoke());
+
+    /// <summary>The process ends; its lock is free.</summary>
+    private void End(string why)
+    {
+        var host = Process.Host;
+        host.Record?.Process.Kill();
+        (host.Record, host.LastWords) = (null, why);
+        Process.Kill();
+    }
+}

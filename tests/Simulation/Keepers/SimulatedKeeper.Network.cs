@@ -1,0 +1,75 @@
+using System.Buffers.Binary;
+using Pollux.Replication.Network;
+using Pollux.Replication.Pair;
+using Pollux.Simulation.Guests;
+using Pollux.Simulation.Hosts;
+
+namespace Pollux.Simulation.Keepers;
+
+/// <content>The guest's frames, from QEMU's socket through the real <see cref="EgressGate"/> to the world. A frame's content says which step of the guest it tells of.</content>
+internal sealed partial class SimulatedKeeper : IFrameOutput
+{
+    private const int GateBytes = 16 << 10;
+    private const double RoomAgainMs = 10;
+    private readonly List<History> _frames = [];
+    private SimulatedThread? _relay;
+    private bool _isReading;
+
+    void IFrameOutput.Send(int nic, ReadOnlySpan<byte> frame) =>
+        _world.Checker.Leaves(this, _frames[BinaryPrimitives.ReadInt32LittleEndian(frame)]);
+
+    /// <summary>Reads what the guest, stopped for a cut, has already sent.</summary>
+    public void DrainEgress() => ReadFrames();
+
+    private void Attach(SimulatedQemu qemu)
+    {
+        Qemu = qemu;
+        Egress = new EgressGate(this, GateBytes) { FrameWaits = () => _session?.FrameWaits() };
+        _world.Gates.Add(Egress);
+        _relay = Process.NewThread();
+        qemu.FrameSent = WakeRelay;
+        qemu.Process.Died += () =>
+        {
+            qemu.ChannelMoved?.Invoke();
+            Process.After(0.1 + (_world.Random.NextDouble() * 5), () => Post(new PairEvent.QemuExited("killed by signal 9")));
+        };
+    }
+
+    private void WakeRelay()
+    {
+        if (!_isReading)
+        {
+            _isReading = true;
+            _relay!.Soon(() =>
+            {
+                _isReading = false;
+                ReadFrames();
+            });
+        }
+    }
+
+    private void ReadFrames()
+    {
+        Span<byte> frame = stackalloc byte[4];
+        while (Qemu!.Sent.TryPeek(out var step))
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(frame, _frames.Count);
+            _frames.Add(step);
+            if (!Egress!.TryOffer(0, frame))
+            {
+                _frames.RemoveAt(_frames.Count - 1);
+                _relay!.After(RoomAgainMs, WakeRelay);
+                return;
+            }
+            Qemu.Sent.Dequeue();
+        }
+    }
+
+    /// <summary>From here on frames leave as they come.</summary>
+    private void Pass()
+    {
+        _world.Checker.GoesOnAlone(this);
+        Passes = true;
+        Egress!.Pass();
+    }
+}

@@ -1,0 +1,353 @@
+using Pollux.Cluster.Keepers;
+using Pollux.Cluster.Store;
+using Pollux.Core;
+using Pollux.Replication.Network;
+using Pollux.Replication.Pair;
+using Pollux.Simulation.Guests;
+using Pollux.Simulation.Hosts;
+using Pollux.Simulation.Judgement;
+
+namespace Pollux.Simulation.Keepers;
+
+/// <summary>
+/// Mirrors KeeperProcess and PairLoop around the real <see cref="PairMachine"/>: events come in from everywhere, one at a time is decided, and
+/// its effects are carried out in order. A fault may strike before each of them.
+/// </summary>
+internal sealed partial class SimulatedKeeper
+{
+    private const double TakeoverPatienceMs = 5_000;
+    private static readonly Epoch FirstHeldEpoch = new(1);
+    private readonly World _world;
+    private readonly SimulatedThread _pair;
+    private readonly SimulatedRoles _roles;
+    private readonly Queue<(PairEvent Event, object? From)> _events = new();
+    private readonly Queue<PairEffect> _effects = new();
+    private readonly long _lease;
+    private readonly long _attempt;
+    private SimulatedQemu? _orphan;
+    private SimulatedSession? _session;
+    private bool _isPumping;
+    private bool _isUp;
+    private bool _isStopWanted;
+    private bool _hasTakenOver;
+    private bool _isLeaving;
+
+    public SimulatedKeeper(World world, SimulatedHost host, KeeperStart start, long lease, long attempt)
+    {
+        (_world, Start, _lease, _attempt) = (world, start, lease, attempt);
+        Process = host.NewProcess("keeper");
+        Me = new Member(host.Id, world.NewIncarnation(host.Id));
+        State = start == KeeperStart.Standby ? PairState.ForStandby(Me) : PairState.ForPrimary(Me, adopting: start == KeeperStart.Adopt);
+        _pair = Process.NewThread();
+        _roles = new SimulatedRoles(world, Process, e => Post(e));
+        Process.Died += () => Qemu?.LoseKeeper();
+        _orphan = start == KeeperStart.Adopt && host.Record is { IsAlive: true } alive ? alive : null;
+        if (_orphan is null)
+        {
+            host.Record?.Process.Kill();
+            host.Record = null;
+        }
+        // Reads its files, opens and warms its connections to the store.
+        Process.After(50 + (world.Random.NextDouble() * 150) + (world.Calls.IsReachable(host.Id) ? 0 : 4_000), Begin);
+    }
+
+    public SimulatedProcess Process { get; }
+    public Member Me { get; }
+    public KeeperStart Start { get; }
+    public PairState State { get; private set; }
+    public SimulatedQemu? Qemu { get; private set; }
+    public EgressGate? Egress { get; private set; }
+    public SimulatedStandby? Standby { get; private set; }
+
+    /// <summary>Its frames leave as they come.</summary>
+    public bool Passes { get; private set; }
+
+    /// <summary>The highest epoch that this standby ever promised to keep.</summary>
+    public Epoch Promised { get; private set; } = Epoch.None;
+
+    /// <summary>QEMU will not take the state that it is given.</summary>
+    public bool RefusesState { get; set; }
+
+    /// <param name="from">Who reports it, if that may be over by the time it is heard.</param>
+    public void Post(PairEvent e, object? from = null)
+    {
+        _events.Enqueue((e, from));
+        Pump();
+    }
+
+    private void Begin()
+    {
+        _isUp = true;
+        if (Start == KeeperStart.Standby)
+        {
+            BecomeStandby();
+            return;
+        }
+        Post(new PairEvent.Started());
+        if (Start == KeeperStart.Adopt)
+        {
+            SayWhenOverdue();
+        }
+    }
+
+    private void Pump()
+    {
+        if (!_isPumping)
+        {
+            _isPumping = true;
+            _pair.Soon(Next);
+        }
+    }
+
+    private void Next()
+    {
+        _isPumping = false;
+        if (_effects.TryPeek(out var effect))
+        {
+            _world.Faults.Before(this, effect);
+            if (Process.IsAlive && !Process.IsFrozen)
+            {
+                _effects.Dequeue();
+                Say(effect);
+                Do(effect);
+            }
+        }
+        else if (_events.TryDequeue(out var next) && (next.From is null || ReferenceEquals(next.From, _session)))
+        {
+            Hear(next.Event);
+        }
+        if (_effects.Count > 0 || _events.Count > 0)
+        {
+            Pump();
+        }
+    }
+
+    private void Hear(PairEvent e)
+    {
+        if (e is PairEvent.WasLate)
+        {
+            _session?.LatenessHeard();
+        }
+        var before = State;
+        var (after, effects) = PairMachine.Step(before, e);
+        State = after;
+        Say(before, e);
+        foreach (var effect in effects)
+        {
+            _effects.Enqueue(effect);
+        }
+        if (before.Phase != after.Phase)
+        {
+            Moved(before, after, e);
+        }
+    }
+
+    private void Say(PairState before, PairEvent e)
+    {
+        if (_world.Trace is { } trace)
+        {
+            var line = $"{Me} {before.Phase} --{e}--> {State.Phase}";
+            if (before.Phase == State.Phase && e is PairEvent.EpochWhole or PairEvent.Acknowledged)
+            {
+                trace.SayRoutine(line);
+            }
+            else
+            {
+                trace.Say(line);
+            }
+        }
+    }
+
+    private void Say(PairEffect effect)
+    {
+        if (effect is PairEffect.Acknowledge or PairEffect.Release)
+        {
+            _world.Trace?.SayRoutine($"{Me} does {effect}");
+        }
+        else
+        {
+            _world.Trace?.Say($"{Me} does {effect}");
+        }
+    }
+
+    private void Moved(PairState before, PairState after, PairEvent because)
+    {
+        _world.Coverage.Moved(before, after, because, _world.Store.HasQuorum);
+        _hasTakenOver |= before.Phase == PairPhase.Confirming && after.Phase == PairPhase.Alone;
+        if (_isStopWanted && after.Phase is PairPhase.Alone or PairPhase.Protected)
+        {
+            Post(new PairEvent.StopRequested());
+        }
+        _world.Faults.Entered(this, after.Phase);
+    }
+
+    private void Do(PairEffect effect)
+    {
+        switch (effect)
+        {
+            case PairEffect.ReadRole read: _roles.Read(read.Again); break;
+            case PairEffect.SwapRole swap: _roles.Swap(swap.Swap, swap.Again); break;
+            case PairEffect.WatchRole:
+                _roles.Watch(() => State.Phase == PairPhase.Frozen);
+                SayWhenOverdue();
+                break;
+            case PairEffect.StartGuest start: Process.Soon(() => StartGuest(start.Adopt)); break;
+            case PairEffect.StopGuest: Qemu?.Process.Kill(); break;
+            case PairEffect.OpenNetwork: OpenNetwork(); break;
+            case PairEffect.Leave leave: Leave(leave.Why); break;
+            case PairEffect.BeginCheckpointing begin:
+                _session = new SimulatedSession(_world, this, begin.Standby);
+                _session.Begin();
+                break;
+            case PairEffect.EndCheckpointing end:
+                _session?.End(end.Why);
+                _session = null;
+                break;
+            case PairEffect.HoldEgress:
+                Passes = false;
+                Egress!.Hold(FirstHeldEpoch);
+                break;
+            case PairEffect.ResumeFromCut: _session?.ResumeFromCut(); break;
+            case PairEffect.CloseGate: _session?.CloseGate(); break;
+            case PairEffect.OpenGate: _session?.OpenGate(); break;
+            case PairEffect.CutFinal: _session?.CutFinal(); break;
+            case PairEffect.Release when _session is { MayRelease: false }: _world.Coverage.Add(Seen.ReleaseWithheldAfterAGap); break;
+            case PairEffect.Release release:
+                _world.Checker.Releases(this, release.UpTo, _session);
+                Egress?.Release(release.UpTo);
+                break;
+            case PairEffect.ReleaseAll: Pass(); break;
+            case PairEffect.TellProtected: _session?.Tell(new PairEvent.ProtectionTold()); break;
+            case PairEffect.TellPrimaryDown down: _session?.TellDown(down.Why); break;
+            case PairEffect.TellTakeNow: _session?.Tell(new PairEvent.TakeNow()); break;
+            case PairEffect.TellDismiss dismiss:
+                _session?.Tell(new PairEvent.Dismissed(dismiss.Why));
+                Standby?.Dismiss(dismiss.Why);
+                break;
+            case PairEffect.Acknowledge acknowledge:
+                Promised = acknowledge.UpTo;
+                Standby!.Acknowledge(acknowledge.UpTo);
+                break;
+            case PairEffect.Rehearse: Rehearse(); break;
+            case PairEffect.Load load: Load(load.Epoch); break;
+            default: throw new InvalidOperationException($"no such effect: {effect}");
+        }
+    }
+
+    private void StartGuest(bool adopt)
+    {
+        var orphan = _orphan;
+        _orphan = null;
+        if (adopt && orphan is not { IsAlive: true })
+        {
+            Post(new PairEvent.QemuExited("the QEMU to adopt has ended"));
+            return;
+        }
+        if (!adopt)
+        {
+            _world.Checker.ColdStart(this);
+        }
+        var qemu = orphan ?? NewQemu(_world.NewLife());
+        Process.After(30 + (_world.Random.NextDouble() * 100), () =>
+        {
+            if (!qemu.IsAlive)
+            {
+                Post(new PairEvent.QemuExited("QEMU ended before it was attached"));
+                return;
+            }
+            Attach(qemu);
+            qemu.EndCheckpoints();
+            Pass();
+            if (!adopt)
+            {
+                qemu.RunGuest();
+            }
+        });
+    }
+
+    private SimulatedQemu NewQemu(History? guest)
+    {
+        var qemu = new SimulatedQemu(Process.Host, _world.Random, guest, _world.Settings.GuestStepMs);
+        Process.Host.Record = qemu;
+        return qemu;
+    }
+
+    private void BecomeStandby()
+    {
+        TellEndpoint(StandbyState.Preparing, null, () =>
+        {
+            var qemu = NewQemu(null);
+            Process.After(100 + (_world.Random.NextDouble() * 400), () =>
+            {
+                if (!qemu.IsAlive)
+                {
+                    CannotStandBy("QEMU ended");
+                    return;
+                }
+                Standby = new SimulatedStandby(_world, this);
+                Standby.Listen();
+                Attach(qemu);
+                TellEndpoint(StandbyState.Ready, null, () => Post(new PairEvent.Started()), CannotStandBy);
+            });
+        }, CannotStandBy);
+    }
+
+    private void CannotStandBy(string why)
+    {
+        Post(new PairEvent.Dismissed(why));
+        Post(new PairEvent.Started());
+    }
+
+    private void TellEndpoint(StandbyState state, string? why, Action told, Action<string> failed)
+    {
+        var endpoint = new StandbyEndpoint(Me.Host, Me.Incarnation, _attempt, "", 1, state, why);
+        _world.Calls.Put(Process, () => _world.Store.EndpointRevision(Me.Host), at => _world.Store.PutEndpoint(endpoint, _lease, at), put =>
+        {
+            if (put)
+            {
+                told();
+            }
+            else
+            {
+                failed($"the lease {_lease} is gone");
+            }
+        }, failed);
+    }
+
+    private void Rehearse()
+    {
+        Process.After(5 + (_world.Random.NextDouble() * 30), () =>
+            Post(_world.Faults.RehearsalFails() ? new PairEvent.RehearsalFailed("QEMU refuses the state") : new PairEvent.Rehearsed()));
+    }
+
+    private void Load(Epoch epoch) => Standby!.Seal(epoch, atEpoch => Process.After(5 + (_world.Random.NextDouble() * 40), () =>
+    {
+        _world.Checker.Loads(this, epoch, atEpoch);
+        if (RefusesState || !Qemu!.IsAlive)
+        {
+            Post(new PairEvent.LoadFailed("QEMU refuses the state"));
+            return;
+        }
+        Qemu.RunGuest(atEpoch);
+        Post(new PairEvent.Loaded());
+    }));
+
+    private void OpenNetwork()
+    {
+        Pass();
+        Process.Soon(() =>
+        {
+            CloseStandby();
+            ForgetEndpoint();
+        });
+    }
+
+    private void SayWhenOverdue() => Process.After(TakeoverPatienceMs, () =>
+    {
+        Post(new PairEvent.TakeoverOverdue());
+        if (State.Phase is PairPhase.Frozen or PairPhase.Claiming && !_isLeaving)
+        {
+            SayWhenOverdue();
+        }
+    });
+}
