@@ -168,11 +168,27 @@ internal sealed partial class KeeperProcess
             session?.Stats.Status() ?? new CheckpointStatus(0, state.IsStandby ? state.Acknowledged.Value : 0, 0, new(0, 0, 0), new(0, 0, 0)),
             pool is null ? new BufferStatus(0, 0, 0, 0) : new BufferStatus(pool.UsedBytes, pool.AllocatedBytes, pool.CeilingBytes, pool.Waits),
             new NetworkStatus(network.Held, network.Released, network.Dropped, network.Ingress, network.Replayed),
-            _takeover.Last, _tuning.ToSettings(), _store.IsAnswering);
+            _takeover.Last, _tuning.ToSettings(), _store.IsAnswering, ScrubStatus());
+    }
+
+    private ScrubStatus? ScrubStatus()
+    {
+        if (_standby is { } standby)
+        {
+            return standby.Service.Alarms.Status(standby.Service.ScrubbedPages, 0);
+        }
+        var (pages, rounds) = _session?.Scrubbed ?? default;
+        var status = _scrubAlarms.Status(pages, rounds);
+        return status is { Pages: 0, Alarms: 0 } ? null : status;
     }
 
     /// <summary>What waits for the role waits for the arbiter, when there is none.</summary>
-    private string NoteOf(PairState state) => WaitsForRole(state.Phase) && !_store.IsAnswering ? $"waits for an arbiter: {state.Reason}" : state.Reason;
+    private string NoteOf(PairState state) => state.Phase switch
+    {
+        var phase when WaitsForRole(phase) && !_store.IsAnswering => $"waits for an arbiter: {state.Reason}",
+        PairPhase.Protected when _scrubAlarms.Count > 0 => $"a standby with wrong memory was replaced, {_scrubAlarms.Count} so far",
+        _ => state.Reason,
+    };
 
     private static bool WaitsForRole(PairPhase phase) => phase is
         PairPhase.Claiming or PairPhase.Verifying or PairPhase.Protecting or PairPhase.GoingSolo or PairPhase.Frozen or PairPhase.Stopping

@@ -30,6 +30,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     private readonly PairLoop _loop;
     private readonly RoleKeeper _roles;
     private readonly TakeoverTimes _takeover = new();
+    private readonly ScrubAlarms _scrubAlarms = new();
     private readonly CancellationTokenSource _leaving = new();
     private readonly TaskCompletionSource<string> _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Tuning _tuning;
@@ -335,12 +336,17 @@ internal sealed partial class KeeperProcess : IPairEdge
             _machine.SpecDigest, _machine.Qemu, _machine.RamBytes, _tuning.HeartbeatMs, _tuning.DetectionMs);
         var options = new ProtectionOptions(
             standby, () => StandbyConnector.Connect(target, _tls, hello), () => _tuning.TriggerSettings, _tuning.Transmission,
-            _machine.Directory.PathsOf("").Channel, BufferCeiling(), _tuning.HeartbeatMs, _tuning.DetectionMs);
+            _machine.Directory.PathsOf("").Channel, BufferCeiling(), _tuning.HeartbeatMs, _tuning.DetectionMs,
+            Scrub());
         ProtectionSession? session = null;
         session = new ProtectionSession(_guest!, options, e => _loop.Post(e, from: session));
         _session = session;
         session.Begin();
     }
+
+    private ScrubOptions? Scrub() => _machine.Spec.FaultTolerance.ScrubSeconds is > 0 and var seconds && _machine.Directory.ReadRecord() is { } record
+        ? new ScrubOptions(record.RamFile, _machine.RamBytes, TimeSpan.FromSeconds(seconds), _scrubAlarms.Note)
+        : null;
 
     private long BufferCeiling() => _machine.Spec.FaultTolerance.BufferMaxBytes ?? Math.Max(64L << 20, _machine.RamBytes / 4);
 

@@ -1,5 +1,4 @@
 using Pollux.Replication.Checkpointing;
-using Pollux.Replication.Link;
 using Pollux.Replication.Pair;
 
 namespace Pollux.Keeper;
@@ -9,10 +8,18 @@ namespace Pollux.Keeper;
 /// <param name="ChannelPath">Where QEMU connects for checkpoints.</param>
 internal sealed record ProtectionOptions(
     Member Standby,
-    Func<(FrameStream Data, FrameStream Heartbeat)> Connect,
+    Func<StandbyConnection> Connect,
     Func<TriggerSettings> Trigger,
     Transmission Transmission,
     string ChannelPath,
     long BufferCeilingBytes,
     int HeartbeatMs,
-    int DetectionMs);
+    int DetectionMs,
+    ScrubOptions? Scrub);
+
+/// <summary>How the standby's memory is compared with the guest's.</summary>
+/// <param name="RamFile">The guest's RAM.</param>
+/// <param name="RamBytes">What it must have.</param>
+/// <param name="Round">In which every page shall be compared once.</param>
+/// <param name="Alarm">Called with the standby's words when it was found wrong; it leaves by itself.</param>
+internal sealed record ScrubOptions(string RamFile, long RamBytes, TimeSpan Round, Action<string> Alarm);

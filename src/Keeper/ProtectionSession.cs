@@ -3,10 +3,12 @@ using System.Net.Sockets;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Qemu.Checkpointing;
+using Pollux.Linux.Memory;
 using Pollux.Qemu.Qmp;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Link;
 using Pollux.Replication.Pair;
+using Pollux.Replication.Scrubbing;
 using Pollux.Wire.Replication;
 
 namespace Pollux.Keeper;
@@ -37,6 +39,7 @@ internal sealed class ProtectionSession
     private LinkSender? _sender;
     private HeartbeatLink? _heartbeat;
     private TriggerLoop? _trigger;
+    private volatile RamScrubber? _scrubber;
     private Epoch _open = Epoch.None;
     private Epoch _committed = Epoch.None;
     private long _resumedAt;
@@ -55,6 +58,8 @@ internal sealed class ProtectionSession
     public CheckpointStats Stats { get; } = new();
     public ChunkPool Pool => _pool;
     public long ShippedBytes => _sender?.ShippedBytes ?? 0;
+    /// <summary>Pages hashed for the scrub, and how often all of the RAM was.</summary>
+    public (long Pages, long Rounds) Scrubbed => _scrubber is { } scrubber ? (scrubber.Pages, scrubber.Rounds) : default;
     public Member Standby => _options.Standby;
 
     /// <summary>The transmission may be changed while the guest runs.</summary>
@@ -183,6 +188,10 @@ internal sealed class ProtectionSession
                 Report(new PairEvent.CheckpointingEnded(Describe(e)));
             }
         }
+        finally
+        {
+            _scrubber?.Dispose();
+        }
     }
 
     /// <summary>
@@ -209,7 +218,7 @@ internal sealed class ProtectionSession
 
     private void Connect()
     {
-        var (data, heartbeat) = _options.Connect();
+        var (data, heartbeat, speaks) = _options.Connect();
         lock (_endLock)
         {
             if (_isEnded)
@@ -219,11 +228,36 @@ internal sealed class ProtectionSession
                 throw new OperationCanceledException();
             }
             _data = data;
+            _scrubber = speaks >= Dialect.Scrub ? OpenScrubber() : null;
             _sender = new LinkSender(data, "primary", _pool, _guest.Ingress, why => Report(new PairEvent.LinkDown(why)));
             _heartbeat = new HeartbeatLink(heartbeat, "primary", _options.HeartbeatMs, _options.DetectionMs, Judge);
         }
         _heartbeat.Start();
         new Thread(ReadAnswers) { IsBackground = true, Name = "primary link in" }.Start();
+    }
+
+    /// <summary>Without it the guest is protected all the same.</summary>
+    private RamScrubber? OpenScrubber()
+    {
+        if (_options.Scrub is not { } scrub)
+        {
+            return null;
+        }
+        try
+        {
+            var ram = MemoryMap.OpenReadOnly(scrub.RamFile);
+            if (ram.Length == scrub.RamBytes)
+            {
+                return new RamScrubber(ram, scrub.Round);
+            }
+            ram.Dispose();
+            KeeperLog.Say($"the standby's memory is not compared: {scrub.RamFile} has {ram.Length} bytes, the guest {scrub.RamBytes}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or PolluxException)
+        {
+            KeeperLog.Say($"the standby's memory is not compared: {e.Message}");
+        }
+        return null;
     }
 
     private void Checkpoint()
@@ -270,6 +304,7 @@ internal sealed class ProtectionSession
     {
         // QEMU has asked, and the guest runs until it is answered: better that the link catches up now than inside the pause.
         _pool.WaitForRoom();
+        _scrubber?.Choose();
         _trigger!.GuestStops();
         var ranMs = Stopwatch.GetElapsedTime(_resumedAt).TotalMilliseconds;
         var epoch = _open;
@@ -291,6 +326,7 @@ internal sealed class ProtectionSession
         _guest.Egress.Open(_open);
         _guest.Ingress.Open(_open);
         buffer.Pages = result.Pages;
+        buffer.Scrub = _scrubber?.Take();
         FaultPoint.Pass(FaultPoints.Cut);
         buffer.Complete();
         if (!shipAtOnce && !target.WasCrowded)
@@ -383,6 +419,9 @@ internal sealed class ProtectionSession
                         break;
                     case FrameType.Acknowledge:
                         Committed(new Epoch(header.Epoch));
+                        break;
+                    case FrameType.ScrubAlarm when _options.Scrub is { } scrub:
+                        scrub.Alarm(System.Text.Encoding.UTF8.GetString(payload));
                         break;
                     case FrameType.Dismiss:
                         Report(new PairEvent.Dismissed(System.Text.Encoding.UTF8.GetString(payload)));

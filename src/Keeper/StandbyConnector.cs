@@ -9,18 +9,22 @@ using Pollux.Wire.Replication;
 
 namespace Pollux.Keeper;
 
+/// <summary>The two connections to a standby that let this primary in.</summary>
+/// <param name="Speaks">The newest <see cref="Dialect"/> that it understands.</param>
+internal sealed record StandbyConnection(FrameStream Data, FrameStream Heartbeat, int Speaks);
+
 /// <summary>How a primary reaches its standby: mutual TLS, then Hello and Welcome, once for data and once for heartbeats.</summary>
 internal static class StandbyConnector
 {
     private static readonly TimeSpan Within = TimeSpan.FromSeconds(5);
 
     /// <summary>Throws <see cref="PolluxException"/> with the standby's own words when it refuses.</summary>
-    public static (FrameStream Data, FrameStream Heartbeat) Connect(StandbyTarget standby, PeerTls tls, Hello hello)
+    public static StandbyConnection Connect(StandbyTarget standby, PeerTls tls, Hello hello)
     {
-        var data = ConnectOne(standby, tls, hello with { Kind = ConnectionKind.Data });
+        var (data, welcome) = ConnectOne(standby, tls, hello with { Kind = ConnectionKind.Data });
         try
         {
-            return (data, ConnectOne(standby, tls, hello with { Kind = ConnectionKind.Heartbeat }));
+            return new StandbyConnection(data, ConnectOne(standby, tls, hello with { Kind = ConnectionKind.Heartbeat }).Frames, welcome.Speaks);
         }
         catch
         {
@@ -29,7 +33,7 @@ internal static class StandbyConnector
         }
     }
 
-    private static FrameStream ConnectOne(StandbyTarget standby, PeerTls tls, Hello hello)
+    private static (FrameStream Frames, Welcome Welcome) ConnectOne(StandbyTarget standby, PeerTls tls, Hello hello)
     {
         var client = new TcpClient { NoDelay = true };
         try
@@ -49,7 +53,7 @@ internal static class StandbyConnector
             {
                 case FrameType.Welcome:
                     client.ReceiveTimeout = client.SendTimeout = 0;
-                    return frames;
+                    return (frames, Welcome.Parse(payload));
                 case FrameType.Refuse:
                     throw new PolluxException($"{standby.Host} refuses: {System.Text.Encoding.UTF8.GetString(payload)}");
                 default:

@@ -53,6 +53,8 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
 
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
     public IngressLog Ingress { get; } = new();
+    public ScrubAlarms Alarms { get; } = new();
+    public long ScrubbedPages => _receiver?.ScrubbedPages ?? 0;
 
     public void Acknowledge(Epoch epoch)
     {
@@ -93,6 +95,14 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
 
     void IReceiverEvents.ApplyFailed(string why)
     {
+        Dismiss(why);
+        Report(new PairEvent.Dismissed(why));
+    }
+
+    void IReceiverEvents.ScrubFailed(Epoch epoch, string why)
+    {
+        Alarms.Note(why);
+        _sender?.Post(FrameType.ScrubAlarm, epoch.Value, System.Text.Encoding.UTF8.GetBytes(why));
         Dismiss(why);
         Report(new PairEvent.Dismissed(why));
     }
@@ -164,7 +174,7 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
                 frames.Dispose();
                 return;
             }
-            frames.Write(FrameType.Welcome, 0, new Welcome(_terms.Me.Host.Value, _terms.Me.Incarnation.Value).ToJson());
+            frames.Write(FrameType.Welcome, 0, new Welcome(_terms.Me.Host.Value, _terms.Me.Incarnation.Value, Dialect.Newest).ToJson());
             client.ReceiveTimeout = client.SendTimeout = 0;
             Admit(hello, frames);
             stream = null;

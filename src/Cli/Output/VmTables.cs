@@ -64,6 +64,15 @@ internal static class VmTables
             row("buffers", $"{buffers.UsedBytes >> 20} MiB used, {buffers.AllocatedBytes >> 20} allocated, {buffers.CeilingBytes >> 20} at most");
         }
         row("frames", $"{network.EgressReleasedFrames} out, {network.EgressHeldFrames} held, {network.IngressFrames} in, {network.ReplayedFrames} replayed");
+        if (keeper.Scrub is { } scrub)
+        {
+            row("scrub", $"{scrub.Pages} pages compared with the standby's, all of the RAM {scrub.Rounds} times");
+            if (scrub is { LastAlarm: { } alarm, LastAlarmUnixMs: { } unixMs })
+            {
+                var at = DateTimeOffset.FromUnixTimeMilliseconds((long)unixMs);
+                row("ALARM", string.Create(CultureInfo.InvariantCulture, $"{at:yyyy-MM-dd HH:mm:ss} UTC: {alarm}; that standby was thrown away ({scrub.Alarms} so far)"));
+            }
+        }
         row("settings", $"{settings.Trigger}, {settings.Transmission}, interval {settings.IntervalMs} ms, floor {settings.FloorMs} ms, detection {settings.DetectionMs} ms");
     }
 

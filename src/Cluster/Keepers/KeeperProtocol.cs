@@ -32,12 +32,20 @@ public sealed record KeeperStatus(
     VmName Vm, HostId Host, Incarnation Incarnation, int Pid, int? QemuPid,
     string Side, string Phase, string Note, Role? Role,
     string QemuVersion, string Accelerator,
-    CheckpointStatus Checkpoints, BufferStatus Buffers, NetworkStatus Network, TakeoverStatus? LastTakeover, ProtectionSettings Settings, bool HasArbiter = true);
+    CheckpointStatus Checkpoints, BufferStatus Buffers, NetworkStatus Network, TakeoverStatus? LastTakeover, ProtectionSettings Settings, bool HasArbiter = true,
+    ScrubStatus? Scrub = null);
 
 /// <summary>Pauses are QMP RESUME minus STOP.</summary>
 public sealed record CheckpointStatus(long Count, long Committed, double PerSecond, Percentiles PauseMs, Percentiles Pages);
 
 public sealed record Percentiles(double P50, double P99, double Max);
+
+/// <summary>The comparison of the standby's memory with the primary's; null while nobody stands by.</summary>
+/// <param name="Pages">Primary: hashed at cuts of this protection. Standby: compared.</param>
+/// <param name="Rounds">Primary: how often all of the RAM was hashed.</param>
+/// <param name="Alarms">How often a standby was found wrong, and thrown away for it, since this keeper began.</param>
+/// <param name="LastAlarm">What was found the last time.</param>
+public sealed record ScrubStatus(long Pages, long Rounds, long Alarms, string? LastAlarm, double? LastAlarmUnixMs);
 
 public sealed record BufferStatus(long UsedBytes, long AllocatedBytes, long CeilingBytes, long WaitedForSpace);
 

@@ -10,6 +10,7 @@ namespace Pollux.Linux.Memory;
 /// </summary>
 public sealed unsafe partial class MemoryMap : IDisposable
 {
+    private const int ReadOnly = 1;
     private const int ReadWrite = 3;
     private const int Shared = 0x01;
     private const int Private = 0x02;
@@ -60,6 +61,14 @@ public sealed unsafe partial class MemoryMap : IDisposable
         return MapShared(file, path, RandomAccess.GetLength(file));
     }
 
+    /// <summary>Maps an existing file shared, whole, to be read only: a write is a fault of this process.</summary>
+    public static MemoryMap OpenReadOnly(string path)
+    {
+        using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        var length = RandomAccess.GetLength(file);
+        return new(Map(length, Shared, (int)file.DangerousGetHandle(), $"of {path}", ReadOnly), length);
+    }
+
     public Span<byte> Span(long offset, int length)
     {
         Invariant.Check(offset >= 0 && length >= 0 && offset + length <= Length, "an access stays inside its mapping");
@@ -78,9 +87,9 @@ public sealed unsafe partial class MemoryMap : IDisposable
     private static MemoryMap MapShared(SafeFileHandle file, string path, long length) =>
         new(Map(length, Shared, (int)file.DangerousGetHandle(), $"of {path}"), length);
 
-    private static byte* Map(long length, int flags, int fd, string subject)
+    private static byte* Map(long length, int flags, int fd, string subject, int protection = ReadWrite)
     {
-        var start = mmap(null, (nuint)length, ReadWrite, flags, fd, 0);
+        var start = mmap(null, (nuint)length, protection, flags, fd, 0);
         return start != (byte*)-1 ? start : throw LinuxException.Last("mmap", subject);
     }
 

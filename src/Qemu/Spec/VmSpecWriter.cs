@@ -39,6 +39,7 @@ public static class VmSpecWriter
         Line("  dirtyPagesEarly", ft.DirtyPagesEarly);
         Line("  detectionMs", ft.DetectionMs);
         Line("  heartbeatMs", ft.HeartbeatMs);
+        Line("  scrubSeconds", ft.ScrubSeconds);
         if (ft.BufferMaxBytes is { } bytes)
         {
             Line("  bufferMax", bytes);

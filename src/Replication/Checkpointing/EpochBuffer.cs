@@ -23,6 +23,9 @@ public sealed class EpochBuffer(ChunkPool pool, Epoch epoch) : ICheckpointBuffer
     /// <summary>Pages in it, zero pages included. Set by the one who fills.</summary>
     public long Pages { get; set; }
 
+    /// <summary>Hashes of pages at this cut, if any were taken (<see cref="Wire.Replication.ScrubSample"/>). Set before <see cref="Complete"/>.</summary>
+    public byte[]? Scrub { get; set; }
+
     /// <summary>Nothing will be added.</summary>
     public bool IsComplete { get; private set; }
 

@@ -205,6 +205,10 @@ public sealed class LinkSender : IDisposable
     {
         if (chunk is null)
         {
+            if (epoch.Scrub is { } sample)
+            {
+                _frames.Write(FrameType.Scrub, epoch.Epoch.Value, sample);
+            }
             Span<byte> end = stackalloc byte[EpochEnd.Bytes];
             new EpochEnd(epoch.RamBytes, epoch.DeviceBytes).Write(end);
             _frames.Write(type, epoch.Epoch.Value, end);

@@ -1,6 +1,7 @@
 using Pollux.Core;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Link;
+using Pollux.Replication.Scrubbing;
 using Pollux.Wire;
 using Pollux.Wire.Replication;
 
@@ -14,6 +15,7 @@ public sealed class EpochReceiver : IDisposable
 {
     private readonly FrameStream _frames;
     private readonly StandbyImage _image;
+    private readonly ScrubCheck _scrub;
     private readonly ChunkPool _pool;
     private readonly IReceiverEvents _events;
     private readonly object _lock = new();
@@ -21,6 +23,7 @@ public sealed class EpochReceiver : IDisposable
     private readonly Thread _reader;
     private readonly Thread _applier;
     private Epoch _applyUpTo = Epoch.None;
+    private Epoch _settled = Epoch.None; // applied, and compared where there was something to compare
     private Epoch _lastWhole = Epoch.None;
     private EpochBuffer? _filling;
     private Chunk? _scratch;
@@ -31,9 +34,13 @@ public sealed class EpochReceiver : IDisposable
     public EpochReceiver(FrameStream frames, StandbyImage image, ChunkPool pool, string name, IReceiverEvents events)
     {
         (_frames, _image, _pool, _events) = (frames, image, pool, events);
+        _scrub = new ScrubCheck(image.Ram);
         _reader = new Thread(Read) { IsBackground = true, Name = $"{name} link in" };
         _applier = new Thread(ApplyWhole) { IsBackground = true, Name = $"{name} apply" };
     }
+
+    /// <summary>Pages of the image that were compared with the primary's memory.</summary>
+    public long ScrubbedPages => _scrub.Pages;
 
     public void Start()
     {
@@ -51,19 +58,22 @@ public sealed class EpochReceiver : IDisposable
         }
     }
 
-    /// <summary>Waits until the image holds exactly <paramref name="epoch"/>. Throws what went wrong with applying.</summary>
+    /// <summary>
+    /// Waits until the image holds exactly <paramref name="epoch"/> and has passed its scrub. Throws what went wrong with applying, and for
+    /// an image that was ever found wrong: nobody may take over from it.
+    /// </summary>
     public void WaitApplied(Epoch epoch)
     {
         ApplyUpTo(epoch);
         lock (_lock)
         {
-            while (_image.Applied < epoch && _applyFailure is null)
+            while (_settled < epoch && _applyFailure is null)
             {
                 Monitor.Wait(_lock);
             }
             if (_applyFailure is not null)
             {
-                throw new PolluxException($"epoch {_image.Applied.Next} cannot be applied: {_applyFailure.Message}", null, _applyFailure);
+                throw new PolluxException($"the image is of no use after epoch {_image.Applied}: {_applyFailure.Message}", null, _applyFailure);
             }
         }
     }
@@ -130,6 +140,9 @@ public sealed class EpochReceiver : IDisposable
             case FrameType.DeviceState:
                 ReadInto(Filling(header), header, device: true);
                 break;
+            case FrameType.Scrub:
+                Filling(header).Scrub = _frames.ReadPayload(header);
+                break;
             case FrameType.EpochEnd:
                 var end = EpochEnd.Read(_frames.ReadPayload(header));
                 Finish(Filling(header), end);
@@ -193,6 +206,7 @@ public sealed class EpochReceiver : IDisposable
         if (first)
         {
             _image.FinishFirst(epoch.CopyDeviceState());
+            Settle(epoch.Epoch);
             epoch.Return();
             if (_scratch is not null)
             {
@@ -231,16 +245,39 @@ public sealed class EpochReceiver : IDisposable
             try
             {
                 _image.Apply(epoch, _pool);
+                if (epoch.Scrub is { } sample && _scrub.Differences(sample) is { } wrong)
+                {
+                    FailScrub(epoch.Epoch, wrong);
+                    return;
+                }
             }
             catch (Exception e) when (e is PolluxException)
             {
                 FailApplying(e);
                 return;
             }
-            lock (_lock)
-            {
-                Monitor.PulseAll(_lock);
-            }
+            Settle(epoch.Epoch);
+        }
+    }
+
+    private void Settle(Epoch epoch)
+    {
+        lock (_lock)
+        {
+            _settled = epoch;
+            Monitor.PulseAll(_lock);
+        }
+    }
+
+    /// <summary>The link stays open for a moment: the primary is told before this side leaves.</summary>
+    private void FailScrub(Epoch epoch, IReadOnlyList<long> wrong)
+    {
+        var why = $"scrub: after epoch {epoch} the standby's memory is not the primary's at 0x{wrong[0]:x}{(wrong.Count > 1 ? $" and {wrong.Count - 1} more pages" : "")}";
+        _events.ScrubFailed(epoch, why);
+        lock (_lock)
+        {
+            _applyFailure = new PolluxException(why);
+            Monitor.PulseAll(_lock);
         }
     }
 
@@ -265,4 +302,7 @@ public interface IReceiverEvents
     void Control(FrameHeader header, byte[] payload);
     void LinkEnded(string why);
     void ApplyFailed(string why);
+
+    /// <summary>The image differs from the primary's memory. Nothing more is applied, and <see cref="EpochReceiver.WaitApplied"/> fails.</summary>
+    void ScrubFailed(Epoch epoch, string why);
 }

@@ -22,6 +22,9 @@ public sealed unsafe class StandbyImage(MemoryMap ram, string ramBlockName) : ID
     /// <summary>The highest epoch that is in the image; <see cref="Epoch.None"/> while the first copy is on its way.</summary>
     public Epoch Applied { get; private set; } = Epoch.None;
 
+    /// <summary>The guest's RAM, as far as epochs are applied.</summary>
+    internal MemoryMap Ram => ram;
+
     /// <summary>As the first copy's header says, for the stream that loads the state.</summary>
     public string? MachineType => _scanner.MachineType;
 

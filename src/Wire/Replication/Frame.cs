@@ -30,6 +30,9 @@ public enum FrameType : byte
     /// <summary>Source addresses seen in egress: 6 bytes of MAC each, preceded by a NIC byte.</summary>
     Sources = 14,
 
+    /// <summary>Hashes of pages as they are at the epoch's cut (<see cref="ScrubSample"/>). Between the epoch's pieces and its end.</summary>
+    Scrub = 15,
+
     /// <summary>Standby to primary: every epoch up to this one is whole here. Honoured for ever.</summary>
     Acknowledge = 20,
 
@@ -44,6 +47,9 @@ public enum FrameType : byte
 
     /// <summary>Either way, UTF-8 reason: leave in good order, keep nothing.</summary>
     Dismiss = 24,
+
+    /// <summary>Standby to primary, UTF-8: after this epoch the image was not the primary's memory, and where. A Dismiss follows.</summary>
+    ScrubAlarm = 25,
 
     /// <summary>Either way, on its own connection: alive. The epoch field counts.</summary>
     Heartbeat = 30,

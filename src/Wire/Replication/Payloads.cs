@@ -23,11 +23,26 @@ public sealed record Hello(ConnectionKind Kind, string Vm, string Host, string I
 }
 
 /// <summary>The standby's answer to <see cref="Hello"/>.</summary>
-public sealed record Welcome(string Host, string Incarnation)
+/// <param name="Speaks">The newest of the <see cref="Dialect"/>s that it understands; it understands all older ones too.</param>
+public sealed record Welcome(string Host, string Incarnation, int Speaks = Dialect.First)
 {
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, PayloadJson.Default.Welcome);
 
     public static Welcome Parse(ReadOnlySpan<byte> json) => PayloadJson.Read(json, PayloadJson.Default.Welcome, "Welcome");
+}
+
+/// <summary>
+/// What a primary may send beyond the frames of the first keepers. The header's version stays the same, so that a new primary can speak
+/// with an old standby, and an old one with a new.
+/// </summary>
+public static class Dialect
+{
+    public const int First = 1;
+
+    /// <summary>Understands <see cref="FrameType.Scrub"/>.</summary>
+    public const int Scrub = 2;
+
+    public const int Newest = Scrub;
 }
 
 /// <summary>Closes an epoch: what the standby must have received. 16 bytes, little-endian.</summary>

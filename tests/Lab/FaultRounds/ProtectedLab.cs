@@ -16,6 +16,9 @@ namespace Pollux.Lab.Tests.FaultRounds;
 public sealed class ProtectedLab : IAsyncLifetime
 {
     private static readonly TimeSpan Boot = TimeSpan.FromMinutes(3);
+
+    /// <summary>All of the guest's RAM is compared so often, in every round.</summary>
+    private const int ScrubSeconds = 10;
     private static readonly TimeSpan Protect = TimeSpan.FromSeconds(60);
 
     public static IPEndPoint Server { get; } = IPEndPoint.Parse("10.78.0.10:6379");
@@ -33,7 +36,8 @@ public sealed class ProtectedLab : IAsyncLifetime
         try
         {
             var file = Path.Combine(Cluster.Programs.Examples, "redis.yaml");
-            var spec = VmSpecReader.Read(await File.ReadAllTextAsync(file), file);
+            var given = VmSpecReader.Read(await File.ReadAllTextAsync(file), file);
+            var spec = given with { FaultTolerance = given.FaultTolerance with { ScrubSeconds = ScrubSeconds } };
             VmMac = PhysicalAddress.Parse(spec.Nics[0].Mac);
             Vm = await LabVm.StartAsync(Cluster, spec, "h1");
             await (await LoadAsync(0)).DisposeAsync();

@@ -1,0 +1,107 @@
+using System.Net;
+using System.Net.Sockets;
+using Pollux.Core;
+using Pollux.Linux.Memory;
+using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Link;
+using Pollux.Replication.Standby;
+using Pollux.Wire.Replication;
+
+namespace Pollux.Unit.Tests.Replication.Link;
+
+/// <summary>A primary's sender and a standby's receiver with its image, as the keepers have them, over a connection of this machine.</summary>
+internal sealed class ConnectedPair : IReceiverEvents, IDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private readonly object _lock = new();
+    private readonly StandbyImage _image;
+    private readonly EpochReceiver _receiver;
+    private readonly FrameStream _standbyFrames;
+    private Epoch _whole = Epoch.None;
+
+    public ConnectedPair(long ramBytes, string block)
+    {
+        Ram = MemoryMap.AllocateAnonymous(ramBytes);
+        _image = new StandbyImage(Ram, block);
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var client = new TcpClient(AddressFamily.InterNetwork) { NoDelay = true };
+        client.Connect((IPEndPoint)listener.LocalEndpoint);
+        _standbyFrames = new FrameStream(listener.AcceptTcpClient().GetStream());
+        Sender = new LinkSender(new FrameStream(client.GetStream()), "test", PrimaryPool, null, why => Failure = why);
+        _receiver = new EpochReceiver(_standbyFrames, _image, StandbyPool, "test", this);
+        _receiver.Start();
+    }
+
+    public ChunkPool PrimaryPool { get; } = new(64 << 20);
+    public ChunkPool StandbyPool { get; } = new(64 << 20);
+    public LinkSender Sender { get; }
+
+    /// <summary>The standby's memory of the guest.</summary>
+    public MemoryMap Ram { get; }
+    public StandbyImage Image => _image;
+    public string? Failure { get; private set; }
+    public string? ScrubFailure { get; private set; }
+    public long ScrubbedPages => _receiver.ScrubbedPages;
+
+    /// <summary>Ships an epoch as the keeper's checkpoint thread does.</summary>
+    /// <param name="chunk">Bytes given to the epoch at a time; pages need not end where a piece ends.</param>
+    public void Ship(long epoch, ReadOnlySpan<byte> ramStream, byte[]? scrub = null, int piece = int.MaxValue)
+    {
+        var buffer = new EpochBuffer(PrimaryPool, new Epoch(epoch)) { Scrub = scrub };
+        while (!ramStream.IsEmpty)
+        {
+            var space = buffer.RamSpace();
+            var count = Math.Min(Math.Min(space.Length, ramStream.Length), piece);
+            ramStream[..count].CopyTo(space);
+            buffer.RamFilled(count);
+            ramStream = ramStream[count..];
+        }
+        buffer.AppendDevice([4, 0]);
+        buffer.Complete();
+        Sender.Ship(buffer);
+    }
+
+    /// <summary>Waits until the epoch is whole on the standby, and lets it be applied.</summary>
+    public void WaitApplied(long epoch)
+    {
+        lock (_lock)
+        {
+            for (var deadline = DateTime.UtcNow + Patience; _whole.Value < epoch;)
+            {
+                Assert.True(Failure is null && DateTime.UtcNow < deadline, $"epoch {epoch} is not whole: {Failure ?? "it takes too long"}");
+                Monitor.Wait(_lock, 100);
+            }
+        }
+        _receiver.WaitApplied(new Epoch(epoch));
+    }
+
+    public void Dispose()
+    {
+        Sender.Dispose();
+        _receiver.Dispose();
+        _image.Dispose();
+        Ram.Dispose();
+        PrimaryPool.Dispose();
+        StandbyPool.Dispose();
+    }
+
+    void IReceiverEvents.EpochWhole(Epoch epoch)
+    {
+        lock (_lock)
+        {
+            _whole = epoch;
+            Monitor.PulseAll(_lock);
+        }
+    }
+
+    void IReceiverEvents.Control(FrameHeader header, byte[] payload)
+    {
+    }
+
+    void IReceiverEvents.LinkEnded(string why) => Failure ??= why;
+
+    void IReceiverEvents.ApplyFailed(string why) => Failure ??= why;
+
+    void IReceiverEvents.ScrubFailed(Epoch epoch, string why) => ScrubFailure = why;
+}
