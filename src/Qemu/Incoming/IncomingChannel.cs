@@ -40,16 +40,16 @@ public sealed class IncomingChannel : IDisposable
     {
         var stream = new ArrayBufferWriter<byte>(deviceState.Length + (1 << 20));
         TakeoverStream.Compose(stream, machineType, blocks, deviceState);
+        using var deadline = new CancellationTokenSource(within);
         try
         {
-            Descriptor.SendAll(_socket.SafeHandle, stream.WrittenSpan);
+            Send(stream.WrittenSpan, deadline.Token);
             _socket.Shutdown(SocketShutdown.Send);
         }
         catch (Exception e) when (e is SocketException or LinuxException)
         {
             throw new PolluxException($"QEMU closed its incoming channel: {await LastWordsAsync().ConfigureAwait(false)}", null, e);
         }
-        using var deadline = new CancellationTokenSource(within);
         while (!await IsLoadedAsync(deadline.Token).ConfigureAwait(false))
         {
             if (_process.Exited.IsCompleted)
@@ -60,6 +60,26 @@ public sealed class IncomingChannel : IDisposable
     }
 
     public void Dispose() => _socket.Dispose();
+
+    /// <summary>A QEMU that hangs reads nothing, and a send that waits for it knows no deadline.</summary>
+    private void Send(ReadOnlySpan<byte> state, CancellationToken deadline)
+    {
+        const int lookMs = 20;
+        while (state.Length > 0)
+        {
+            var sent = Descriptor.Send(_socket.SafeHandle, state, wait: false);
+            if (sent >= 0)
+            {
+                state = state[sent..];
+                continue;
+            }
+            if (deadline.IsCancellationRequested)
+            {
+                throw new PolluxException("QEMU did not take the state in time");
+            }
+            Descriptor.Poll(_socket.SafeHandle, PollEvents.Writable, lookMs);
+        }
+    }
 
     private async Task<bool> IsLoadedAsync(CancellationToken cancellation)
     {
