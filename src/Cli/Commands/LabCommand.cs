@@ -44,6 +44,7 @@ internal static class LabCommand
             Fault("etcd-up", "Let a host's etcd start again", h => new LabFault.EtcdUp(h)),
             Fault("kill-agent", "Kill a host's agent; it is started again within a second", h => new LabFault.KillAgent(h)),
             VmFault("kill-qemu", "Kill a VM's QEMU on a host", (vm, h) => new LabFault.KillQemu(vm, h)),
+            VmFault("break-channel", "Break the channel by which a protected VM's QEMU hands over its checkpoints", (vm, h) => new LabFault.BreakChannel(vm, h)),
             VmFault("kill-keeper", "Kill a VM's keeper on a host", (vm, h) => new LabFault.KillKeeper(vm, h)),
             TortureCommand.Create(Name),
         }.WithExamples(

@@ -20,6 +20,9 @@ public abstract record LabFault(string Host)
     /// <summary>SIGKILL to the VM's keeper on that host.</summary>
     public sealed record KillKeeper(VmName Vm, string Host) : LabFault(Host);
 
+    /// <summary>The channel breaks by which the VM's QEMU hands its checkpoints to its keeper: COLO ends by itself.</summary>
+    public sealed record BreakChannel(VmName Vm, string Host) : LabFault(Host);
+
     /// <summary>SIGKILL to the host's agent. It is started again within a second.</summary>
     public sealed record KillAgent(string Host) : LabFault(Host);
 
@@ -37,6 +40,7 @@ public abstract record LabFault(string Host)
         Thaw => "thaw",
         KillQemu => "kill-qemu",
         KillKeeper => "kill-keeper",
+        BreakChannel => "break-channel",
         EtcdDown => "etcd-down",
         EtcdUp => "etcd-up",
         _ => "kill-agent",

@@ -4,6 +4,7 @@ using Pollux.Core;
 using Pollux.Lab.Hosts;
 using Pollux.Lab.Layout;
 using Pollux.Lab.Network;
+using Pollux.Linux.Io;
 using Pollux.Linux.Namespaces;
 using Pollux.Linux.Processes;
 
@@ -42,6 +43,7 @@ public sealed class PreparedFault : IDisposable
             LabFault.Freeze => WriteControl(host, fault, "cgroup.freeze", "1"u8.ToArray()),
             LabFault.Thaw => WriteControl(host, fault, "cgroup.freeze", "0"u8.ToArray()),
             LabFault.KillQemu f => Kill(fault, host.FindQemus(f.Vm), $"QEMU of VM '{f.Vm}'"),
+            LabFault.BreakChannel f => BreakChannel(host, f),
             LabFault.KillKeeper f => Kill(fault, host.FindKeepers(f.Vm), $"keeper of VM '{f.Vm}'"),
             _ => Kill(fault, host.FindAgent() is { } agent ? [agent] : [], "agent"),
         };
@@ -79,6 +81,17 @@ public sealed class PreparedFault : IDisposable
             }
             RandomAccess.Write(kill, "1"u8, 0);
         }, switchPower, kill);
+    }
+
+    private static PreparedFault BreakChannel(LabHost host, LabFault.BreakChannel fault)
+    {
+        var keepers = host.FindKeepers(fault.Vm);
+        if (keepers.Count == 0)
+        {
+            throw new PolluxException($"host {fault.Host} runs no keeper of VM '{fault.Vm}'", "see pollux lab status");
+        }
+        var socket = CheckpointSocket.Open(keepers[0], fault.Vm, fault.Host);
+        return new PreparedFault(fault, () => Descriptor.ShutDown(socket), socket);
     }
 
     private static PreparedFault EtcdDown(LabHost host, LabFault fault) => new(fault, () =>

@@ -53,6 +53,16 @@ public static unsafe partial class Descriptor
         }
     }
 
+    /// <summary>Ends both directions of a socket for everybody who holds it, shutdown(2).</summary>
+    public static void ShutDown(SafeHandle socket)
+    {
+        const int both = 2;
+        if (shutdown((int)socket.DangerousGetHandle(), both) < 0)
+        {
+            throw LinuxException.Last("shutdown", "a socket");
+        }
+    }
+
     /// <summary>One read(2) on a character device such as a TAP; -1 if it would block.</summary>
     public static int Read(SafeFileHandle descriptor, Span<byte> space)
     {
@@ -143,6 +153,9 @@ public static unsafe partial class Descriptor
         public PollEvents Events;
         public PollEvents Returned;
     }
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int shutdown(int descriptor, int how);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint recv(int fd, byte* buffer, nuint length, int flags);

@@ -11,6 +11,7 @@ public sealed partial class ProcessHandle : IDisposable
     private const int Sigkill = 9;
     private const nint SyscallPidfdOpen = 434;
     private const nint SyscallPidfdSendSignal = 424;
+    private const nint SyscallPidfdGetfd = 438;
     private readonly SafeFileHandle _handle;
 
     private ProcessHandle(int pid, SafeFileHandle handle) => (Pid, _handle) = (pid, handle);
@@ -30,6 +31,13 @@ public sealed partial class ProcessHandle : IDisposable
     public bool WaitForExit(int timeoutMs) => Descriptor.Poll(_handle, PollEvents.Readable, timeoutMs) != PollEvents.None;
 
     public void Kill() => syscall4(SyscallPidfdSendSignal, _handle.DangerousGetHandle(), Sigkill, 0, 0);
+
+    /// <summary>A copy of one of the process's descriptors; null when it has none of that number. Needs the right to trace the process.</summary>
+    public SafeFileHandle? TryCopyDescriptor(int descriptor)
+    {
+        var fd = syscall4(SyscallPidfdGetfd, _handle.DangerousGetHandle(), descriptor, 0, 0);
+        return fd < 0 ? null : new SafeFileHandle((nint)fd, ownsHandle: true);
+    }
 
     public void Dispose() => _handle.Dispose();
 
