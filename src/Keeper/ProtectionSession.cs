@@ -23,6 +23,14 @@ namespace Pollux.Keeper;
 /// </summary>
 internal sealed class ProtectionSession
 {
+    /// <summary>
+    /// One epoch travels while the next is cut and waits for it. On a link that cannot keep up, more of them would only lie in the buffers,
+    /// and every frame would wait for all that lies before it.
+    /// </summary>
+    private const int MostInFlight = 2;
+
+    private const int RoomLookMs = 5;
+
     private readonly Guest _guest;
     private readonly ProtectionOptions _options;
     private readonly Action<PairEvent> _post;
@@ -43,6 +51,7 @@ internal sealed class ProtectionSession
     private Epoch _open = Epoch.None;
     private Epoch _committed = Epoch.None;
     private long _resumedAt;
+    private long _linkWaits;
     private bool _finalWanted;
     private bool _isEnded;
     private volatile bool _isDown;
@@ -57,6 +66,9 @@ internal sealed class ProtectionSession
 
     public CheckpointStats Stats { get; } = new();
     public ChunkPool Pool => _pool;
+
+    /// <summary>How often a cut waited for the link, or a capture for memory.</summary>
+    public long Waits => _pool.Waits + Interlocked.Read(ref _linkWaits);
     public long ShippedBytes => _sender?.ShippedBytes ?? 0;
     /// <summary>Pages hashed for the scrub, and how often all of the RAM was.</summary>
     public (long Pages, long Rounds) Scrubbed => _scrubber is { } scrubber ? (scrubber.Pages, scrubber.Rounds) : default;
@@ -302,8 +314,7 @@ internal sealed class ProtectionSession
 
     private void CaptureNext(CheckpointChannel channel)
     {
-        // QEMU has asked, and the guest runs until it is answered: better that the link catches up now than inside the pause.
-        _pool.WaitForRoom();
+        WaitForLink();
         _scrubber?.Choose();
         _trigger!.GuestStops();
         var ranMs = Stopwatch.GetElapsedTime(_resumedAt).TotalMilliseconds;
@@ -353,6 +364,29 @@ internal sealed class ProtectionSession
         if (epoch.Value % 16 == 0)
         {
             _pool.Shrink(_sizing);
+        }
+    }
+
+    /// <summary>
+    /// QEMU has asked, and the guest runs until it is answered: better that the link catches up now than inside the pause. Not while the
+    /// gate is closed: then the guest shall stop.
+    /// </summary>
+    private void WaitForLink()
+    {
+        var least = new Epoch(_open.Value - MostInFlight);
+        bool Waits() => (_committed < least || !_pool.HasRoom) && _gate.IsSet && !_ended.IsCancellationRequested;
+        lock (_commitLock)
+        {
+            if (!Waits())
+            {
+                return;
+            }
+            _linkWaits++;
+            while (Waits())
+            {
+                // Room is not announced.
+                Monitor.Wait(_commitLock, RoomLookMs);
+            }
         }
     }
 

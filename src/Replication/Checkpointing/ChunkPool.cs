@@ -64,22 +64,15 @@ public sealed class ChunkPool(long ceilingBytes) : IDisposable
         }
     }
 
-    /// <summary>Waits until at most half of the ceiling is lent.</summary>
-    /// <exception cref="ObjectDisposedException">The pool was closed meanwhile.</exception>
-    public void WaitForRoom()
+    /// <summary>At most half of the ceiling is lent.</summary>
+    public bool HasRoom
     {
-        while (true)
+        get
         {
             lock (_lock)
             {
-                ObjectDisposedException.ThrowIf(_closed, this);
-                if (_allocated - _free.Count <= _ceiling / 2)
-                {
-                    return;
-                }
-                _waiting++;
+                return _allocated - _free.Count <= _ceiling / 2;
             }
-            _returned.Wait();
         }
     }
 
