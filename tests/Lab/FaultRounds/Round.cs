@@ -82,9 +82,9 @@ internal sealed class Round : IAsyncDisposable
         new(fault, host.Value, (DateTimeOffset.UtcNow - DateTimeOffset.UnixEpoch).TotalMilliseconds, Stopwatch.GetTimestamp(), 0);
 
     /// <summary>The client works on.</summary>
-    internal Task AnsweredAsync()
+    internal Task AnsweredAsync(int requests = Requests)
     {
-        var goal = Answered + Requests;
+        var goal = Answered + requests;
         return Polling.UntilAsync(() => Answered >= goal, Patience, () => $"the client's requests are not answered: {Answered} of {goal}");
     }
 

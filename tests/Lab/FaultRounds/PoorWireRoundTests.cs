@@ -1,0 +1,93 @@
+using Pollux.Cluster.Api;
+using Pollux.Cluster.Keepers;
+using Pollux.Core;
+using Pollux.Lab.Hosts;
+using Pollux.Lab.Vms;
+using Xunit.Abstractions;
+
+namespace Pollux.Lab.Tests.FaultRounds;
+
+/// <summary>The link carries less than the guest writes, or loses some of it.</summary>
+[Collection(ProtectedLabTests.Name)]
+public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper output)
+{
+    private const int SlowMbit = 50;
+
+    /// <summary>A keeper with its code, its heap and its threads, without the buffers.</summary>
+    private const long KeeperBytes = 128L << 20;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    [Fact]
+    public async Task SlowLink_SlowsTheGuestAndKeepsMemoryBounded()
+    {
+        await lab.RoundAsync("slow link", output, async () =>
+        {
+            await using var round = await Round.BeginAsync(lab, 1);
+            var struck = await lab.Cluster.Wires.SlowAsync(round.Primary, round.Standby, SlowMbit);
+            await using var flood = WriteFlood.Start(lab);
+            var peak = await WatchAsync(round, flood);
+
+            await lab.Cluster.Wires.HealAsync();
+            await round.AnsweredAsync();
+            // The buffers shrink after eight quiet periods of sixteen checkpoints each: more checkpoints, sooner.
+            await lab.Vm.SetAsync(new ProtectionSettings(IntervalMs: 20));
+            await lab.Vm.UntilAsync(v => v.KeeperOn(v.Host)!.Buffers.AllocatedBytes < peak.AllocatedBytes, "done with its large buffers", Patience);
+            await lab.Vm.SetAsync(new ProtectionSettings(IntervalMs: 100));
+            return await round.EndAsync(struck);
+        });
+    }
+
+    [Fact]
+    public async Task LossyLink_LosesNothing()
+    {
+        await lab.RoundAsync("5 % of the frames lost", output, async () =>
+        {
+            await using var round = await Round.BeginAsync(lab, 1);
+            var struck = await lab.Cluster.Wires.LoseAsync(round.Primary, round.Standby, 5);
+            for (var i = 0; i < 5; i++)
+            {
+                await round.AnsweredAsync();
+            }
+            return await round.EndAsync(struck);
+        });
+    }
+
+    /// <summary>Lets it write through the slow link, and looks at the memory all the while. Returns the buffers at their largest.</summary>
+    private async Task<BufferStatus> WatchAsync(Round round, WriteFlood flood)
+    {
+        const int rounds = 4;
+        var most = new BufferStatus(0, 0, 0, 0);
+        await Polling.UntilAsync(async c =>
+        {
+            var seen = await lab.Vm.ShowAsync(c);
+            foreach (var keeper in seen.Keepers.Select(k => k.Status).OfType<KeeperStatus>())
+            {
+                CheckMemory(keeper);
+            }
+            var buffers = Primary(seen).Buffers;
+            most = buffers.AllocatedBytes > most.AllocatedBytes ? buffers : most;
+            return buffers.WaitedForSpace >= rounds && flood.Rounds >= rounds;
+        }, Patience, () => $"the link is too slow, or not slow enough: {flood.Rounds} rounds of writing, the buffers at their most: {most}");
+        output.WriteLine($"{flood.Rounds} rounds of writing, {most}");
+        await round.AnsweredAsync(10);
+        await flood.StopAsync();
+        return most;
+    }
+
+    /// <summary>The buffers, by the keeper's own count, and the whole keeper, by the kernel's: the guest's RAM is a file and is not counted.</summary>
+    private void CheckMemory(KeeperStatus keeper)
+    {
+        var buffers = keeper.Buffers;
+        Assert.InRange(buffers.AllocatedBytes, buffers.UsedBytes, buffers.CeilingBytes);
+        foreach (var process in lab.Cluster[keeper.Host.Value].FindKeepers(lab.Vm.Name))
+        {
+            var anonymous = File.ReadLines($"/proc/{process}/status").First(l => l.StartsWith("RssAnon:", StringComparison.Ordinal));
+            var bytes = long.Parse(anonymous.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], System.Globalization.CultureInfo.InvariantCulture) << 10;
+            Assert.True(bytes < buffers.CeilingBytes + KeeperBytes, $"the keeper on {keeper.Host} has {bytes >> 20} MiB, its buffers {buffers.AllocatedBytes >> 20}");
+        }
+    }
+
+    private static KeeperStatus Primary(VmDocument seen) =>
+        seen.KeeperOn(seen.Host) ?? throw new PolluxException($"the keeper on {seen.Host} does not answer");
+}
