@@ -1,6 +1,7 @@
 using System.Globalization;
 using Pollux.Simulation.Faults;
 using Pollux.Simulation.Judgement;
+using Pollux.Simulation.Shipping;
 
 namespace Pollux.Simulation;
 
@@ -21,18 +22,38 @@ internal static class Report
         return outcome.Broken is null ? 0 : 1;
     }
 
+    /// <param name="lines">0: only the first broken promise is named.</param>
     public static int Many(int from, int to, int cores, int lines, TextWriter output)
     {
         var began = System.Diagnostics.Stopwatch.GetTimestamp();
-        var result = Batch.Run(from, to, cores, failuresMax: 5);
+        var result = Batch.Run(from, to, cores, failuresMax: lines == 0 ? 1 : 5);
         var seconds = System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds;
         foreach (var failure in result.Failures)
         {
-            output.WriteLine(Explain(failure.Seed, lines));
+            output.WriteLine(lines == 0 ? $"seed {failure.Seed} BROKEN {failure.What}" : Explain(failure.Seed, lines));
         }
         output.WriteLine(result.Coverage);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"seeds {from}..{to}: {result.Lives:N0} lives, {result.FramesOutside:N0} frames left, {result.VirtualHours:F1} virtual hours, {result.Steps:N0} steps in {seconds:F1} s; {result.Failures.Count} failed"));
         return result.Failures.Count == 0 ? 0 : 1;
+    }
+
+    public static int Shipments(int from, int to, TextWriter output)
+    {
+        long epochs = 0;
+        for (var seed = from; seed < to; seed++)
+        {
+            try
+            {
+                epochs += Shipment.Run(seed).Value + 1;
+            }
+            catch (BrokenPromiseException e)
+            {
+                output.WriteLine($"shipment {seed} BROKEN {e.Message}");
+                return 1;
+            }
+        }
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"shipments {from}..{to}: {epochs:N0} epochs arrived, every promise kept"));
+        return 0;
     }
 
     /// <summary>The failing life once more, with as few faults as still break the same promise.</summary>

@@ -24,6 +24,9 @@ internal enum Promise
     /// <summary>The link gives epochs in order and whole.</summary>
     LinkInOrder,
 
+    /// <summary>The standby's image is the guest's memory as it was at the last acknowledged cut, byte for byte.</summary>
+    TheImageIsTheCommit,
+
     /// <summary>When all faults are over, the VM runs and is protected again within a bounded time.</summary>
     ComesToRest,
 }

@@ -15,7 +15,7 @@ namespace Pollux.Simulation.Keepers;
 /// </summary>
 internal sealed partial class SimulatedKeeper
 {
-    private const double TakeoverPatienceMs = 5_000;
+    private const double TakeoverPatienceMs = 2_000;
     private static readonly Epoch FirstHeldEpoch = new(1);
     private readonly World _world;
     private readonly SimulatedThread _pair;

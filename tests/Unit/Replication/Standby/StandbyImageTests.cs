@@ -2,6 +2,7 @@ using Pollux.Core;
 using Pollux.Linux.Memory;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Standby;
+using Pollux.Simulation.Shipping;
 using Pollux.Wire;
 
 namespace Pollux.Unit.Tests.Replication.Standby;

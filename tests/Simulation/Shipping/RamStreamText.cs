@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Pollux.Unit.Tests.Replication.Standby;
+namespace Pollux.Simulation.Shipping;
 
-/// <summary>Writes RAM sections as QEMU does (migration/ram.c), for tests that need a stream of their own making.</summary>
+/// <summary>Writes RAM sections as QEMU does (migration/ram.c), for those who need a stream of their own making.</summary>
 internal sealed class RamStreamText
 {
     private readonly List<byte> _bytes = [];
