@@ -16,6 +16,7 @@ internal enum FaultKind
     Cut,
     CutOneWay,
     BreakLinks,
+    BreakHeartbeats,
     SlowLink,
     BusyHost,
     CutFromStore,

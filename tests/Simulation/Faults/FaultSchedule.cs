@@ -154,7 +154,10 @@ internal sealed class FaultSchedule
             case FaultKind.Cut: return Cut(host, bothWays: true);
             case FaultKind.CutOneWay: return Cut(host, bothWays: false);
             case FaultKind.BreakLinks:
-                _world.Network.BreakAll();
+                _world.Network.Break(heartbeatsOnly: false);
+                return null;
+            case FaultKind.BreakHeartbeats:
+                _world.Network.Break(heartbeatsOnly: true);
                 return null;
             case FaultKind.SlowLink: return Slow(host, 10_000 * Math.Pow(100, fault.Amount));
             case FaultKind.BusyHost:

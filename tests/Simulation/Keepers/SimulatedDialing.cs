@@ -70,7 +70,7 @@ internal sealed class SimulatedDialing
             _process.Soon(() => Refuse(why));
             return;
         }
-        var connection = _world.Network.Open(_process, keeper.Process);
+        var connection = _world.Network.Open(_process, keeper.Process, isHeartbeat);
         service.Admit(_me, connection.Listener, isHeartbeat);
         _process.After(_world.Network.LatencyMs(), () => Take(connection.Dialer, isHeartbeat));
     }

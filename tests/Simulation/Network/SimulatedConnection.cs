@@ -21,6 +21,7 @@ internal sealed class SimulatedConnection
 
     public ConnectionEnd Dialer { get; }
     public ConnectionEnd Listener { get; }
+    public required bool IsHeartbeat { get; init; }
     public bool IsOver => Dialer.IsClosed && Listener.IsClosed;
 
     public void BeginCut(SimulatedHost from)

@@ -43,10 +43,10 @@ internal sealed class SimulatedNetwork(VirtualTime time, Random random)
     public void Slow(SimulatedHost from, SimulatedHost to, double bytesPerMs) => _slow[(from, to)] = bytesPerMs;
     public void Quicken(SimulatedHost from, SimulatedHost to) => _slow.Remove((from, to));
 
-    /// <summary>Breaks every connection between them, as a firewall that forgets would.</summary>
-    public void BreakAll()
+    /// <summary>Breaks connections, as a firewall that forgets them would: all, or those for heartbeats alone.</summary>
+    public void Break(bool heartbeatsOnly)
     {
-        foreach (var connection in _connections.ToList())
+        foreach (var connection in _connections.Where(c => c.IsHeartbeat || !heartbeatsOnly).ToList())
         {
             connection.Break();
         }
@@ -69,10 +69,10 @@ internal sealed class SimulatedNetwork(VirtualTime time, Random random)
         }
     }
 
-    public SimulatedConnection Open(SimulatedProcess dialer, SimulatedProcess listener)
+    public SimulatedConnection Open(SimulatedProcess dialer, SimulatedProcess listener, bool isHeartbeat)
     {
         _connections.RemoveAll(c => c.IsOver);
-        var connection = new SimulatedConnection(this, dialer, listener);
+        var connection = new SimulatedConnection(this, dialer, listener) { IsHeartbeat = isHeartbeat };
         _connections.Add(connection);
         return connection;
     }

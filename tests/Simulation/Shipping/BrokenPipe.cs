@@ -1,13 +1,14 @@
 namespace Pollux.Simulation.Shipping;
 
-/// <summary>One direction of a connection in memory that breaks after so many bytes, wherever in a frame that is. What came before arrives.</summary>
-internal sealed class BrokenPipe(long breaksAfterBytes)
+/// <summary>One direction of a connection in memory that breaks after so many bytes or writes, wherever in an epoch that is. What came before arrives.</summary>
+internal sealed class BrokenPipe(long breaksAfterBytes, long breaksAfterWrites)
 {
     private const int PieceBytesMax = 64 << 10;
     private readonly object _lock = new();
     private readonly Queue<byte[]> _pieces = new();
     private int _read;
     private long _left = breaksAfterBytes;
+    private long _writesLeft = breaksAfterWrites;
     private bool _isOver;
 
     public Stream Writer => new End(this, isWriter: true);
@@ -17,6 +18,7 @@ internal sealed class BrokenPipe(long breaksAfterBytes)
     {
         lock (_lock)
         {
+            _isOver |= _writesLeft-- <= 0;
             while (bytes.Length > 0 && !_isOver)
             {
                 var piece = bytes[..(int)Math.Min(Math.Min(bytes.Length, PieceBytesMax), _left)];

@@ -11,12 +11,12 @@ namespace Pollux.Simulation.Shipping;
 /// <summary>
 /// The way of some epochs from a guest's memory to the standby's image, through the real <see cref="EpochBuffer"/>, <see cref="LinkSender"/>,
 /// <see cref="EpochReceiver"/> and <see cref="StandbyImage"/>, over a link that breaks at some byte. The standby then takes over: its image must be
-/// the guest's memory as it was at the last epoch that was whole, and not a byte more. These parts have threads of their own, so it takes real time; which
+/// the guest's memory as it was at the last epoch that it acknowledged, and not a byte more. These parts have threads of their own, so it takes real time; which
 /// byte breaks, and what must be there, is the seed's alone.
 /// </summary>
 internal sealed class Shipment : IReceiverEvents, IDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
     private const long PoolBytes = 16 << 20;
     private readonly MemoryMap _ram = MemoryMap.AllocateAnonymous(GuestMemory.RamPages * GuestMemory.PageBytes);
     private readonly ChunkPool _primaryPool = new(PoolBytes);
@@ -27,14 +27,22 @@ internal sealed class Shipment : IReceiverEvents, IDisposable
     private readonly Random _random;
     private readonly ManualResetEventSlim _ended = new();
     private readonly List<GuestMemory.Snapshot> _cuts = [];
+    private readonly long _sealsAt;
     private Epoch _acknowledged = Epoch.None;
+    private Epoch _whole = Epoch.None;
 
     private Shipment(int seed)
     {
         _random = new Random(seed);
         var epochs = 2 + _random.Next(6);
-        // Most of them break before the end.
-        var pipe = new BrokenPipe(_random.Next(5) == 0 ? long.MaxValue : _random.NextInt64(epochs * 400_000));
+        _sealsAt = _random.Next(3) == 0 ? _random.Next(epochs) : long.MaxValue;
+        // Somewhere inside a frame, between two frames, or not at all.
+        var pipe = _random.Next(5) switch
+        {
+            0 => new BrokenPipe(long.MaxValue, long.MaxValue),
+            1 or 2 => new BrokenPipe(_random.NextInt64(epochs * 400_000), long.MaxValue),
+            _ => new BrokenPipe(long.MaxValue, _random.Next(epochs * 5)),
+        };
         _image = new StandbyImage(_ram, GuestMemory.RamBlock);
         _receiver = new EpochReceiver(new FrameStream(pipe.Reader), _image, _standbyPool, "shipment", this);
         _sender = new LinkSender(new FrameStream(pipe.Writer), "shipment", _primaryPool, null, _ => { });
@@ -51,9 +59,13 @@ internal sealed class Shipment : IReceiverEvents, IDisposable
 
     void IReceiverEvents.EpochWhole(Epoch epoch)
     {
-        // As the pair's machine does: what is whole is promised, and only then let into the image.
-        _acknowledged = epoch;
-        _receiver.ApplyUpTo(epoch);
+        _whole = epoch;
+        // As the pair's machine does: what is whole is promised, and only then let into the image; a standby that has sealed promises nothing more.
+        if (epoch.Value <= _sealsAt)
+        {
+            _acknowledged = epoch;
+            _receiver.ApplyUpTo(epoch);
+        }
     }
 
     void IReceiverEvents.Control(FrameHeader header, byte[] payload)
@@ -108,7 +120,7 @@ internal sealed class Shipment : IReceiverEvents, IDisposable
 
     private async Task CloseWhenSentAsync()
     {
-        while (!_ended.IsSet && !_sender.IsClosed && _acknowledged.Value + 1 < _cuts.Count)
+        while (!_ended.IsSet && !_sender.IsClosed && _whole.Value + 1 < _cuts.Count)
         {
             await Task.Delay(1).ConfigureAwait(false);
         }

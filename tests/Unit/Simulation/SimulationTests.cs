@@ -1,5 +1,6 @@
 using Pollux.Simulation;
 using Pollux.Simulation.Judgement;
+using Pollux.Simulation.Shipping;
 
 namespace Pollux.Unit.Tests.Simulation;
 
@@ -14,8 +15,9 @@ public sealed class SimulationTests
     {
         var result = Run(0, 4_000);
 
-        // A run in which nothing happens proves nothing.
-        Assert.All(Enum.GetValues<Seen>().Except([Seen.TakerOverruled]), seen => Assert.True(result.Coverage[seen] > 0, $"no life has seen: {seen}"));
+        // A run in which nothing happens proves nothing. What is rare is asked of the million.
+        Seen[] rare = [Seen.TakerOverruled, Seen.CommittedFrameOfAReplacedPrimary];
+        Assert.All(Enum.GetValues<Seen>().Except(rare), seen => Assert.True(result.Coverage[seen] > 0, $"no life has seen: {seen}"));
         Assert.True(result.FramesOutside > 100 * result.Lives, $"only {result.FramesOutside} frames left in {result.Lives} lives");
     }
 
@@ -29,6 +31,27 @@ public sealed class SimulationTests
         Assert.All(Enum.GetValues<Seen>(), seen => Assert.True(result.Coverage[seen] > 0, $"no life has seen: {seen}"));
     }
 
+    public static TheoryData<string> Kept => new(KeptLives.All.Select(k => k.What));
+
+    [Theory]
+    [MemberData(nameof(Kept))]
+    public void Lives_ThatOnceFailed_KeepEveryPromise(string what)
+    {
+        var plan = KeptLives.All.Single(k => k.What == what).Plan;
+        for (var seed = 0; seed < 50; seed++)
+        {
+            var outcome = Life.Live(seed, plan);
+            Assert.True(outcome.Broken is null, $"seed {seed}: {outcome.What}");
+        }
+    }
+
+    [Fact]
+    public void Shipments_OverALinkThatBreaks_LeaveTheLastCommit() => Ship(0, 100);
+
+    [Fact]
+    [Trait("Suite", "long")]
+    public void Shipments_Many_LeaveTheLastCommit() => Ship(10_000, 15_000);
+
     [Fact]
     public void Life_OfOneSeed_IsTheSameEachTime()
     {
@@ -36,6 +59,16 @@ public sealed class SimulationTests
         var again = Life.Live(7);
 
         Assert.Equal((first.Steps, first.FramesOutside, first.VirtualMs), (again.Steps, again.FramesOutside, again.VirtualMs));
+    }
+
+    private static void Ship(int from, int to)
+    {
+        var arrived = 0L;
+        for (var seed = from; seed < to; seed++)
+        {
+            arrived += Shipment.Run(seed).Value + 1;
+        }
+        Assert.True(arrived > to - from, $"only {arrived} epochs arrived in {to - from} shipments");
     }
 
     private static BatchResult Run(int from, int to)

@@ -1,0 +1,35 @@
+using Pollux.Simulation.Faults;
+
+namespace Pollux.Simulation;
+
+/// <summary>A plan of faults under which the product once broke a promise.</summary>
+/// <param name="What">What happens in it, and what went wrong then.</param>
+internal sealed record KeptLife(string What, FaultPlan Plan);
+
+/// <summary>
+/// Plans that found a fault, kept by their faults rather than by their seed, which means another life as soon as the simulator changes. Each is
+/// lived with many seeds.
+/// </summary>
+internal static class KeptLives
+{
+    public static IReadOnlyList<KeptLife> All { get; } =
+    [
+        new("a primary freezes while it hands over, and is replaced; it let out what it found acknowledged when it thawed", new FaultPlan(
+            [
+                new Fault(1, FaultKind.FreezeHost, Victim.Standby, new Moment.At(1_843), 3_521, 0.5),
+                new Fault(2, FaultKind.PlannedTakeover, Victim.AnyHost, new Moment.At(1_843), 1_248, 0.5),
+                new Fault(3, FaultKind.FreezeKeeper, Victim.Primary, new Moment.At(1_887), 4_499, 0.5),
+            ],
+            5_972)),
+        new("a primary freezes as it asks for the role to say protected, and is replaced", new FaultPlan(
+            [new Fault(1, FaultKind.FreezeKeeper, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.Protecting, 1, 0.5, 4_000), 2_000, 0.5)],
+            5_000)),
+        new("a primary freezes as it goes solo, and is replaced", new FaultPlan(
+            [
+                new Fault(1, FaultKind.FreezeKeeper, Victim.Standby, new Moment.At(2_000), 400, 0.5),
+                new Fault(2, FaultKind.CutFromStore, Victim.Primary, new Moment.At(1_900), 600, 0.5),
+                new Fault(3, FaultKind.FreezeKeeper, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.GoingSolo, 1, 5, 4_000), 2_000, 0.5),
+            ],
+            5_000)),
+    ];
+}
