@@ -17,6 +17,7 @@ namespace Pollux.Simulation.Keepers;
 internal sealed class SimulatedSession
 {
     private const double ConnectWithinMs = 5_000;
+    private const int MostInFlight = 2;
     private readonly World _world;
     private readonly SimulatedKeeper _keeper;
     private readonly SimulatedProcess _process;
@@ -58,7 +59,11 @@ internal sealed class SimulatedSession
         _thread.Poke();
     }
 
-    public void CloseGate() => _isGateOpen = false;
+    public void CloseGate()
+    {
+        _isGateOpen = false;
+        _thread.Poke();
+    }
 
     public void OpenGate()
     {
@@ -214,7 +219,9 @@ internal sealed class SimulatedSession
 
     private IEnumerable<Pause> CaptureNext()
     {
-        yield return Pause.UntilTrue(() => _isEnded || _poolUsed <= _world.Settings.PoolBytes / 2);
+        // The link catches up before the guest is stopped, unless the gate is closed.
+        var least = new Epoch(_open.Value - MostInFlight);
+        yield return Pause.UntilTrue(() => _isEnded || !_isGateOpen || (_committed >= least && _poolUsed <= _world.Settings.PoolBytes / 2));
         _trigger.GuestStops();
         var epoch = _open;
         var buffer = new ShippedEpoch(epoch, _world.EpochBytes());

@@ -74,6 +74,8 @@ internal sealed class Shipment : IReceiverEvents, IDisposable
 
     void IReceiverEvents.LinkEnded(string why) => _ended.Set();
 
+    void IReceiverEvents.ScrubFailed(Epoch epoch, string why) => _ended.Set();
+
     void IReceiverEvents.ApplyFailed(string why) => _ended.Set();
 
     public void Dispose()

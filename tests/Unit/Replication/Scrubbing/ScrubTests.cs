@@ -2,7 +2,7 @@ using Pollux.Core;
 using Pollux.Linux.Memory;
 using Pollux.Replication.Scrubbing;
 using Pollux.Unit.Tests.Replication.Link;
-using Pollux.Unit.Tests.Replication.Standby;
+using Pollux.Simulation.Shipping;
 using Pollux.Wire.Replication;
 
 namespace Pollux.Unit.Tests.Replication.Scrubbing;
