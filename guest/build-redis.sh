@@ -33,7 +33,7 @@ for program in beacon dirty supervise; do
 done
 
 modules=$(echo "$cache"/kernel/lib/modules/*/kernel)
-for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net button evdev; do
+for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net button evdev llc stp garp mrp 8021q macvlan; do
   found=$(find "$modules" -name "$module.ko" -o -name "$module.ko.xz" | head -1)
   case $found in
     *.ko) cp "$found" "$root/lib/modules/" ;;

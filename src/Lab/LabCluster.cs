@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Net.Sockets;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
@@ -153,6 +154,10 @@ public sealed class LabCluster
     /// <summary>A TCP socket of the client's network, with the kernel's default settings.</summary>
     public Socket OpenClientSocket() =>
         NetworkNamespace.OpenSocket(Name.ClientNamespace, AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+
+    /// <summary>As <see cref="OpenClientSocket"/>, of the server's address family.</summary>
+    public Socket OpenClientSocketTo(IPEndPoint server) =>
+        NetworkNamespace.OpenSocket(Name.ClientNamespace, server.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
 
     /// <summary>Begins to record what passes the switch. See <see cref="Capture"/>.</summary>
     public Task<Capture> StartCaptureAsync(string network, string file, CancellationToken cancellation = default) =>

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Pollux.Lab.Network;
 
 namespace Pollux.Lab.Judgement;
 
@@ -6,21 +7,19 @@ namespace Pollux.Lab.Judgement;
 public readonly record struct Beacon(ulong Number, ulong Word)
 {
     private const ulong Magic = 0x504c58424541434f; // "PLXBEACO"
-    private const int EthernetBytes = 14;
     private const int UdpHeaderBytes = 8;
     private const int MessageBytes = 24;
-    private const byte ProtocolUdp = 17;
 
-    /// <summary>Reads a frame; null: it is no beacon's (UDP over IPv4 over Ethernet).</summary>
-    public static Beacon? TryParse(ReadOnlySpan<byte> frame)
+    /// <summary>Reads a frame; null: it is no beacon's (UDP over IP over Ethernet, also in a VLAN).</summary>
+    public static Beacon? TryParse(ReadOnlyMemory<byte> frame)
     {
-        if (frame.Length < EthernetBytes + 20 || BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) != 0x0800 || frame[EthernetBytes + 9] != ProtocolUdp)
+        if (IpPacket.TryParse(frame) is not { Protocol: IpPacket.Udp } ip || ip.Payload.Length < UdpHeaderBytes + MessageBytes)
         {
             return null;
         }
-        var at = EthernetBytes + (frame[EthernetBytes] & 0xf) * 4 + UdpHeaderBytes;
-        return frame.Length >= at + MessageBytes && BinaryPrimitives.ReadUInt64BigEndian(frame[at..]) == Magic
-            ? new Beacon(BinaryPrimitives.ReadUInt64BigEndian(frame[(at + 8)..]), BinaryPrimitives.ReadUInt64BigEndian(frame[(at + 16)..]))
+        var message = ip.Payload.Span[UdpHeaderBytes..];
+        return BinaryPrimitives.ReadUInt64BigEndian(message) == Magic
+            ? new Beacon(BinaryPrimitives.ReadUInt64BigEndian(message[8..]), BinaryPrimitives.ReadUInt64BigEndian(message[16..]))
             : null;
     }
 }

@@ -28,7 +28,7 @@ public static class BeaconJudge
         var heard = new Dictionary<ulong, (ulong Word, SwitchFrame Frame)>();
         foreach (var frame in frames.Where(f => f.IsFrom(vm)).OrderBy(f => f.UnixMs))
         {
-            if (Beacon.TryParse(frame.Bytes.Span) is not { } said)
+            if (Beacon.TryParse(frame.Bytes) is not { } said)
             {
                 continue;
             }

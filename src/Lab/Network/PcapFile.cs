@@ -10,33 +10,20 @@ public sealed record TcpSegment(
     double UnixMs, IPAddress From, int FromPort, IPAddress To, int ToPort,
     TcpFlags Flags, uint Sequence, uint Acknowledged, int PayloadBytes, ReadOnlyMemory<byte> Payload)
 {
-    /// <summary>Reads a frame; null: it is not TCP over IPv4 over Ethernet.</summary>
+    /// <summary>Reads a frame; null: it is not TCP over IP over Ethernet.</summary>
     public static TcpSegment? TryParse(double unixMs, ReadOnlyMemory<byte> frame)
     {
-        const int ethernetBytes = 14;
-        const ushort etherTypeIpv4 = 0x0800;
-        const byte protocolTcp = 6;
-        const int minimalIp = 20;
         const int minimalTcp = 20;
-        if (frame.Length < ethernetBytes + minimalIp || BinaryPrimitives.ReadUInt16BigEndian(frame.Span[12..]) != etherTypeIpv4)
+        if (IpPacket.TryParse(frame) is not { Protocol: IpPacket.Tcp } ip || ip.Payload.Length < minimalTcp)
         {
             return null;
         }
-        var ip = frame.Span[ethernetBytes..];
-        var ipHeader = (ip[0] & 0xf) * 4;
-        if (ip[9] != protocolTcp || ip.Length < ipHeader + minimalTcp)
-        {
-            return null;
-        }
-        var tcp = ip[ipHeader..];
-        var headers = ipHeader + (tcp[12] >> 4) * 4;
-        var payloadBytes = Math.Max(0, BinaryPrimitives.ReadUInt16BigEndian(ip[2..]) - headers);
-        var captured = Math.Clamp(ip.Length - headers, 0, payloadBytes);
+        var tcp = ip.Payload.Span;
+        var header = (tcp[12] >> 4) * 4;
         return new TcpSegment(unixMs,
-            new IPAddress(ip.Slice(12, 4)), BinaryPrimitives.ReadUInt16BigEndian(tcp),
-            new IPAddress(ip.Slice(16, 4)), BinaryPrimitives.ReadUInt16BigEndian(tcp[2..]),
+            ip.From, BinaryPrimitives.ReadUInt16BigEndian(tcp), ip.To, BinaryPrimitives.ReadUInt16BigEndian(tcp[2..]),
             (TcpFlags)(tcp[13] & 0x1f), BinaryPrimitives.ReadUInt32BigEndian(tcp[4..]), BinaryPrimitives.ReadUInt32BigEndian(tcp[8..]),
-            payloadBytes, captured == 0 ? default : frame.Slice(ethernetBytes + headers, captured));
+            Math.Max(0, ip.PayloadBytes - header), ip.Payload[Math.Min(header, ip.Payload.Length)..]);
     }
 }
 

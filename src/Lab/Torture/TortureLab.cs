@@ -38,12 +38,17 @@ public sealed class TortureLab
     /// <summary>The example's Redis guest.</summary>
     public static string DefaultSpecOf(LabCluster cluster) => Path.Combine(cluster.Programs.Examples, "redis.yaml");
 
-    /// <summary>Starts a guest on h1 of a lab that is up and has no VM, and protects it.</summary>
-    /// <param name="specFile">A spec whose guest is the Redis guest; it gets a beacon.</param>
-    public static async Task<TortureLab> PrepareAsync(LabCluster cluster, string specFile, IProgress<string>? progress = null, CancellationToken cancellation = default)
+    /// <summary>Reads a spec whose guest is the Redis guest.</summary>
+    public static async Task<VmSpec> ReadSpecAsync(string file, CancellationToken cancellation = default) =>
+        VmSpecReader.Read(await File.ReadAllTextAsync(file, cancellation).ConfigureAwait(false), file);
+
+    /// <summary>Starts the Redis guest on h1 of a lab that is up and has no VM of that name, and protects it.</summary>
+    /// <param name="given">It gets a beacon, unless it has one.</param>
+    public static async Task<TortureLab> PrepareAsync(LabCluster cluster, VmSpec given, IProgress<string>? progress = null, CancellationToken cancellation = default)
     {
-        var given = VmSpecReader.Read(await File.ReadAllTextAsync(specFile, cancellation).ConfigureAwait(false), specFile);
-        var spec = given with { CommandLine = $"{given.CommandLine} pollux.beacon={BroadcastAddress}:{BeaconPort}:{BeaconMs}" };
+        var spec = given.CommandLine.Contains("pollux.beacon=", StringComparison.Ordinal)
+            ? given
+            : given with { CommandLine = $"{given.CommandLine} pollux.beacon={BroadcastAddress}:{BeaconPort}:{BeaconMs}" };
         progress?.Report("starting the guest");
         var vm = await LabVm.StartAsync(cluster, spec, "h1", cancellation).ConfigureAwait(false);
         var lab = new TortureLab(cluster, vm, PhysicalAddress.Parse(spec.Nics[0].Mac));

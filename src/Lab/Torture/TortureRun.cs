@@ -32,6 +32,7 @@ public sealed class TortureRun(LabName name, ulong seed, string? specFile, IProg
     {
         await LabCluster.DownAsync(name, cancellation).ConfigureAwait(false);
         var cluster = await LabCluster.UpAsync(name, hosts: 2, withAgents: true, progress, cancellation).ConfigureAwait(false);
-        return await TortureLab.PrepareAsync(cluster, specFile ?? TortureLab.DefaultSpecOf(cluster), progress, cancellation).ConfigureAwait(false);
+        var spec = await TortureLab.ReadSpecAsync(specFile ?? TortureLab.DefaultSpecOf(cluster), cancellation).ConfigureAwait(false);
+        return await TortureLab.PrepareAsync(cluster, spec, progress, cancellation).ConfigureAwait(false);
     }
 }

@@ -12,7 +12,7 @@ public sealed class BeaconJudgeTests
     {
         var frame = new byte[14 + 20 + 8 + 24];
         Vm.GetAddressBytes().CopyTo(frame, 6);
-        (frame[12], frame[14], frame[23]) = (0x08, 0x45, 17);
+        (frame[12], frame[14], frame[17], frame[23]) = (0x08, 0x45, 20 + 8 + 24, 17);
         "PLXBEACO"u8.CopyTo(frame.AsSpan(42));
         BinaryPrimitives.WriteUInt64BigEndian(frame.AsSpan(50), number);
         BinaryPrimitives.WriteUInt64BigEndian(frame.AsSpan(58), word);
@@ -25,6 +25,14 @@ public sealed class BeaconJudgeTests
         var verdict = BeaconJudge.Judge(Vm, [Said(1, "h1", 5, 50), Said(2, "h1", 6, 60), Said(3, "h2", 7, 70)], 5, [50, 60, 70, 80]);
         Assert.Empty(verdict.Complaints);
         Assert.Equal(3, verdict.Heard);
+    }
+
+    [Fact]
+    public void Word_SaidInAVlan_IsHeard()
+    {
+        var plain = Said(1, "h1", 5, 50).Bytes.ToArray();
+        byte[] tagged = [.. plain[..12], 0x81, 0x00, 0x00, 0x05, .. plain[12..]];
+        Assert.Equal(1, BeaconJudge.Judge(Vm, [new SwitchFrame(1, "h1", tagged)], 5, [50]).Heard);
     }
 
     [Fact]

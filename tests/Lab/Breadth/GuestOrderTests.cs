@@ -1,0 +1,84 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Pollux.Lab.Hosts;
+using Pollux.Lab.Load;
+using Pollux.Lab.Torture;
+
+namespace Pollux.Lab.Tests.Breadth;
+
+/// <summary>What a protected guest does to itself: the pair follows it.</summary>
+[Collection(BreadthTests.Name)]
+public sealed class GuestOrderTests(BreadthLab breadth)
+{
+    private const int OrdersPort = 7002;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly IPEndPoint Orders = new(TortureLab.Redis.Address, OrdersPort);
+
+    private Task WithAsync(Func<TortureLab, Task> test) =>
+        breadth.WithAsync(breadth.Redis with { CommandLine = $"{breadth.Redis.CommandLine} pollux.orders={OrdersPort}" }, test);
+
+    [Fact]
+    public Task Guest_ThatPowersItselfOff_IsStoppedOnBothSides() => WithAsync(async lab =>
+    {
+        await lab.WholeAsync();
+        await OrderAsync(lab, "poweroff");
+
+        var stopped = await lab.Vm.UntilAsync(v => v.State == "stopped", "stopped", Patience);
+        Assert.False(stopped.Record.Run);
+        await Polling.UntilAsync(() => lab.Cluster.Hosts.All(h => h.FindQemus().Count == 0), Patience, () => "a QEMU goes on");
+    });
+
+    [Fact]
+    public Task Guest_ThatRebootsAndThenLosesItsHost_IsTakenOverAsItIsAfterTheReboot() => WithAsync(async lab =>
+    {
+        var before = await lab.WholeAsync();
+        await using (var load = await lab.LoadAsync(1))
+        {
+            await Polling.UntilAsync(() => load.Log.Count > 50, Patience, () => "no load");
+            await OrderAsync(lab, "reboot");
+        }
+        // It says what it is from the beginning again: it has rebooted, and nobody took it for dead.
+        await using var anew = await lab.LoadAsync(2);
+        var after = await lab.WholeAsync();
+        Assert.Equal(before.Role!.Term, after.Role!.Term);
+
+        var verdict = await new TortureRunner(lab, seed: 2).PlayAsync(new TortureRound(1, TorturePath.Steady, PairSide.Primary, Strike.PowerOff, null, 0, 0));
+        Assert.Empty(verdict.Complaints);
+        Assert.NotEqual(verdict.Before, verdict.After);
+    });
+
+    [Fact]
+    public Task Guest_ThatPanics_StaysWhereItIs() => WithAsync(async lab =>
+    {
+        var before = await lab.WholeAsync();
+        await OrderAsync(lab, "panic");
+        await Polling.UntilAsync(async c => !await AnswersAsync(lab, c), Patience, () => "the guest still answers");
+
+        var epochs = before.Keepers.Max(k => k.Status?.Checkpoints.Count ?? 0);
+        var after = await lab.Vm.UntilAsync(v => v.State == "protected" && v.Keepers.Max(k => k.Status?.Checkpoints.Count ?? 0) > epochs + 5, "protected and checkpointed", Patience);
+        Assert.Equal((before.Role!.Term, before.Role.Primary), (after.Role!.Term, after.Role.Primary));
+    });
+
+    private static async Task OrderAsync(TortureLab lab, string word)
+    {
+        using var socket = lab.Cluster.OpenClientSocket();
+        using var patience = new CancellationTokenSource(Patience);
+        await socket.ConnectAsync(Orders, patience.Token);
+        await socket.SendAsync(Encoding.ASCII.GetBytes(word), patience.Token);
+        socket.Shutdown(SocketShutdown.Send);
+    }
+
+    private static async Task<bool> AnswersAsync(TortureLab lab, CancellationToken cancellation)
+    {
+        try
+        {
+            await BeaconMemory.ReadAsync(lab.Cluster.OpenClientSocket, TortureLab.Beacon, 0, TimeSpan.FromSeconds(2), cancellation);
+            return true;
+        }
+        catch (Core.PolluxException)
+        {
+            return false;
+        }
+    }
+}
