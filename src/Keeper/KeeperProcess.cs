@@ -41,6 +41,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     private StandbyTarget? _target;
     private Task _sessionEnded = Task.CompletedTask;
     private volatile bool _stopWanted;
+    private volatile bool _guestShutDown;
 
     private KeeperProcess(Machine machine, QemuProcess? orphan, EtcdStore store, PeerTls tls)
     {
@@ -108,7 +109,7 @@ internal sealed partial class KeeperProcess : IPairEdge
         _takeover.Moved(before, after, because);
         if (_stopWanted && after.Phase is PairPhase.Alone or PairPhase.Protected)
         {
-            _loop.Post(new PairEvent.StopRequested());
+            _loop.Post(new PairEvent.StopRequested(_guestShutDown));
         }
     }
 
@@ -316,6 +317,7 @@ internal sealed partial class KeeperProcess : IPairEdge
             // A signal to QEMU says SHUTDOWN too, and is a death like any other: QEMU's exit tells it.
             case "SHUTDOWN" when e.Data.TryGetProperty("guest", out var byGuest) && byGuest.GetBoolean():
                 KeeperLog.Say("the guest has shut down");
+                _guestShutDown = true;
                 Stop();
                 break;
         }
@@ -325,7 +327,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     private void Stop()
     {
         _stopWanted = true;
-        _loop.Post(new PairEvent.StopRequested());
+        _loop.Post(new PairEvent.StopRequested(_guestShutDown));
     }
 
     private void BeginProtection(Member standby)
@@ -386,6 +388,8 @@ internal sealed partial class KeeperProcess : IPairEdge
         var standby = _standby!;
         await standby.LoadAsync(epoch).ConfigureAwait(false);
         FaultPoint.Pass(FaultPoints.Loaded);
+        // Once more, as late as can be: after the swap to `running` the old primary is thrown away, and a QEMU that is being killed tells nobody.
+        await standby.Guest.Qmp.ExecuteAsync("query-status", null, _leaving.Token).ConfigureAwait(false);
         standby.Guest.Listen();
         standby.Guest.Replay(standby.Service.Ingress.TakeAfter(epoch));
         _loop.Post(new PairEvent.Loaded());

@@ -68,11 +68,11 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
             var peer = await peers.OfAsync(host, cancellation).ConfigureAwait(false);
             return await peer.StartAsync(name, AskWithin, cancellation).ConfigureAwait(false);
         }
-        if (!view.Record!.Run)
+        if (!view.ShallRun)
         {
-            HostReadiness.Check(VmSpecReader.Read(view.Record.SpecYaml, $"the spec of {name}"), config);
+            HostReadiness.Check(VmSpecReader.Read(view.Record!.SpecYaml, $"the spec of {name}"), config);
         }
-        await ChangeAsync(name, r => r with { Run = true }, cancellation).ConfigureAwait(false);
+        await ChangeAsync(name, r => r with { Run = true, RunSince = view.ShallRun ? r.RunSince : view.Role?.Term ?? 0 }, cancellation).ConfigureAwait(false);
         return await VmAsync(name, cancellation).ConfigureAwait(false);
     }
 
@@ -88,7 +88,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         {
             // It does not run: what is wanted.
         }
-        catch (PolluxException e) when (e is not OutcomeUnknownException && !force && view.Record!.Run)
+        catch (PolluxException e) when (e is not OutcomeUnknownException && !force && view.ShallRun)
         {
             // Refused: it runs on, and shall. Had it not been meant to run before, it is not now either.
             await ChangeAsync(name, r => r with { Run = true }, CancellationToken.None).ConfigureAwait(false);
@@ -108,7 +108,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         {
             throw new PolluxException($"{name} is protected already, by {standby.Host}", "end that with 'pollux vm unprotect' to choose another host");
         }
-        if (!view.Record.Run || view.Role is null)
+        if (!view.ShallRun || view.Role is null)
         {
             throw new PolluxException($"{name} does not run", $"start it first: pollux vm start {name}");
         }
@@ -161,7 +161,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
     {
         var view = await FindAsync(name, cancellation).ConfigureAwait(false);
         var document = await DocumentAsync(view, null, cancellation).ConfigureAwait(false);
-        if (view.Record!.Run || document.State is not "stopped")
+        if (view.ShallRun || document.State is not "stopped")
         {
             throw new PolluxException($"{name} is {document.State}", $"stop it first: pollux vm stop {name}");
         }

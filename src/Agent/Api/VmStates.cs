@@ -17,10 +17,10 @@ internal static class VmStates
         (_, { Status: { } status }) => ("taking", status.Note),
         (_, { Error: not null }) when standby?.Status is { Phase: "taking" } taker => ("taking", taker.Note),
         (_, { Error: { } error }) => ("unknown", error),
-        (_, { StartFailure: { } failure }) when view.Record!.Run => ("failing", failure),
-        (null, _) => view.Record!.Run ? ("starting", "") : ("stopped", ""),
-        ({ State: RoleState.Stopped } role, _) => view.Record!.Run ? ("starting", "") : ("stopped", role.Reason),
-        ({ } role, _) => view.Record!.Run ? ("starting", $"no keeper lives on {role.Primary.Host}") : ("stopped", ""),
+        (_, { StartFailure: { } failure }) when view.ShallRun => ("failing", failure),
+        (null, _) => view.ShallRun ? ("starting", "") : ("stopped", ""),
+        ({ State: RoleState.Stopped } role, _) => view.ShallRun ? ("starting", "") : ("stopped", role.Reason),
+        ({ } role, _) => view.ShallRun ? ("starting", $"no keeper lives on {role.Primary.Host}") : ("stopped", ""),
     };
 
     /// <summary>Each side swaps for itself, so each must reach a majority of etcd for itself; what a keeper says of that counts more than what the agent found.</summary>

@@ -12,6 +12,9 @@ internal sealed record VmView(
     VmName Name, VmRecord? Record, Role? Role, StandbyAssignment? Assignment, long AssignmentRevision, IReadOnlyDictionary<HostId, StandbyEndpoint> Endpoints,
     string? Damage = null, long RoleRevision = 0)
 {
+    /// <summary>The user wants it to run, and its guest has not shut itself down since.</summary>
+    public bool ShallRun => Record is { Run: true } record && !(Role is { State: RoleState.Stopped, ByGuest: true } role && role.Term > record.RunSince);
+
     /// <summary>A VM of which the store knows nothing.</summary>
     public static VmView Unknown(VmName name) => new(name, null, null, null, 0, new Dictionary<HostId, StandbyEndpoint>());
 }

@@ -113,7 +113,7 @@ internal static class Reconciler
         {
             memory = memory with { Tried = false, StartFailure = "" };
         }
-        if (!vm.Record!.Run)
+        if (!vm.ShallRun)
         {
             return local.Keeper is not null && view.Now - memory.StoppedAt >= AskAgainMs
                 ? (memory with { StoppedAt = view.Now }, new AgentAction.Stop(vm.Name, Force: false, "the VM shall not run"))
@@ -124,7 +124,7 @@ internal static class Reconciler
 
     private static (VmMemory, AgentAction?) Revive(ClusterView view, VmView vm, LocalVm local, VmMemory memory)
     {
-        if (!vm.Record!.Run)
+        if (!vm.ShallRun)
         {
             // A stopped VM has no standby: the next start finds it one afresh.
             AgentAction? tidy = local.HasRemains ? new AgentAction.ClearRemains(vm.Name)
@@ -151,7 +151,7 @@ internal static class Reconciler
         }
         return start is null
             ? (memory, null)
-            : (memory with { DeadSince = null, Starting = memory.Starting.Next(view.Now), Tried = true }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record.SpecYaml, 0));
+            : (memory with { DeadSince = null, Starting = memory.Starting.Next(view.Now), Tried = true }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record!.SpecYaml, 0));
     }
 
     private static (VmMemory, AgentAction?) CareForProtection(ClusterView view, VmView vm, KeeperStatus keeper, VmMemory memory)

@@ -18,7 +18,8 @@ public sealed record HostRecord(HostId Host, string BootId, string Address, int 
 /// <param name="Run">It shall run.</param>
 /// <param name="Protect">It shall have a standby.</param>
 /// <param name="PreferredStandby">Where the user asked the standby to be, if anywhere.</param>
-public sealed record VmRecord(VmName Vm, string SpecYaml, HostId Home, bool Run, bool Protect, HostId? PreferredStandby);
+/// <param name="RunSince">The role's term when the user last wanted it to run: a guest that shut itself down later stays off.</param>
+public sealed record VmRecord(VmName Vm, string SpecYaml, HostId Home, bool Run, bool Protect, HostId? PreferredStandby, long RunSince = 0);
 
 /// <summary>The wish of the primary's agent for a standby. A new attempt has a new number.</summary>
 public sealed record StandbyAssignment(HostId Host, long Attempt);

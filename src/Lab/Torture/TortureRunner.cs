@@ -221,7 +221,10 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
                     _thaws.Add(ThawAsync(host, round.Path == TorturePath.PeerFrozen ? round.FrozenMs / 2 : round.FrozenMs));
                     break;
                 case Strike.KillQemu:
+                    var doomed = _lab.Cluster[host].FindQemus(_lab.Vm.Name);
                     _struck = Do(new LabFault.KillQemu(_lab.Vm.Name, host));
+                    // A big process takes a moment to die; the keeper is let go when it has.
+                    await Polling.UntilAsync(() => !_lab.Cluster[host].FindQemus(_lab.Vm.Name).Intersect(doomed).Any(), Patience, () => "QEMU does not die", cancellation).ConfigureAwait(false);
                     break;
                 case Strike.KillKeeper when round.Point is null:
                     _struck = Do(new LabFault.KillKeeper(_lab.Vm.Name, host));

@@ -23,6 +23,9 @@ public sealed class LabVm(LabCluster lab, VmName name)
         return new LabVm(lab, spec.Name);
     }
 
+    /// <summary>Starts it again after it was stopped.</summary>
+    public Task StartAsync(CancellationToken cancellation = default) => AskAsync(a => a.StartAsync(name, Within, cancellation));
+
     public Task ProtectAsync(CancellationToken cancellation = default) => AskAsync(a => a.ProtectAsync(name, null, Within, cancellation));
 
     public Task UnprotectAsync(CancellationToken cancellation = default) => AskAsync(a => a.UnprotectAsync(name, Within, cancellation));

@@ -19,7 +19,9 @@ public abstract record PairEvent
     public sealed record ProtectRequested(Member Standby) : PairEvent;
     public sealed record UnprotectRequested : PairEvent;
     public sealed record TakeoverRequested : PairEvent;
-    public sealed record StopRequested : PairEvent;
+
+    /// <summary><paramref name="ByGuest"/>: it has shut itself down.</summary>
+    public sealed record StopRequested(bool ByGuest = false) : PairEvent;
 
     // The guest and its QEMU
     public sealed record QemuExited(string Why) : PairEvent;

@@ -44,8 +44,8 @@ public static partial class PairMachine
 
         (_, PairEvent.Acknowledged ack) => Acknowledged(s, ack.Epoch),
         (_, PairEvent.QemuExited exited) => GuestDied(s, exited.Why),
-        (PairPhase.Alone or PairPhase.Syncing or PairPhase.Protected, PairEvent.StopRequested) => Swapping(
-            WithSwap(s, PairPhase.Stopping, RoleState.Stopped, s.Me, null, "stopped by the user"), new PairEffect.CloseGate()),
+        (PairPhase.Alone or PairPhase.Syncing or PairPhase.Protected, PairEvent.StopRequested stop) => Swapping(
+            WithSwap(s, PairPhase.Stopping, RoleState.Stopped, s.Me, null, stop.ByGuest ? "the guest shut down" : "stopped by the user", stop.ByGuest), new PairEffect.CloseGate()),
         _ => Stay(s),
     };
 

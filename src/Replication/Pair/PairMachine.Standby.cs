@@ -26,10 +26,11 @@ public static partial class PairMachine
         (PairPhase.Deciding, PairEvent.ReadFailed) => new(s, [new PairEffect.ReadRole(Again: true)]),
         (PairPhase.Deciding, PairEvent.RoleRead read) => SealAndTake(s with { Role = read.Role, RoleRevision = read.Revision }),
 
+        (PairPhase.Loading, PairEvent.QemuExited exited) => Stay(s with { GuestDied = exited.Why }),
+        (PairPhase.Loading, PairEvent.Loaded) when s.GuestDied is { } why => SwapBack(s, why),
         (PairPhase.Loading, PairEvent.Loaded) => Swapping(
             WithSwap(s, PairPhase.Confirming, RoleState.Running, s.Me, null, $"{s.Me.Host} took over: {s.Reason}")),
-        (PairPhase.Loading, PairEvent.LoadFailed failed) => Swapping(
-            WithSwap(s, PairPhase.SwappingBack, RoleState.Running, s.Role!.Primary, null, $"{s.Me.Host} could not take over: {failed.Why}")),
+        (PairPhase.Loading, PairEvent.LoadFailed failed) => SwapBack(s, failed.Why),
 
         (PairPhase.Confirming, PairEvent.QemuExited exited) => Stay(s with { GuestDied = exited.Why }),
 
@@ -68,6 +69,10 @@ public static partial class PairMachine
         }
         return Swapping(WithSwap(s, PairPhase.Taking, RoleState.Taking, role.Primary, s.Me, s.Reason));
     }
+
+    /// <summary>Rule 5: nothing of this side was heard, so the old primary can go on.</summary>
+    private static Transition SwapBack(PairState s, string why) => Swapping(
+        WithSwap(s, PairPhase.SwappingBack, RoleState.Running, s.Role!.Primary, null, $"{s.Me.Host} could not take over: {why}"));
 
     private static Transition StandbyWon(PairState s) => s.Phase switch
     {

@@ -50,9 +50,9 @@ public static partial class PairMachine
         state with { Role = role, RoleRevision = revision, Pending = null };
 
     /// <summary>Prepares a swap from the role as last known. The effect must be emitted with it.</summary>
-    private static PairState WithSwap(PairState state, PairPhase phase, RoleState next, Member primary, Member? standby, string reason)
+    private static PairState WithSwap(PairState state, PairPhase phase, RoleState next, Member primary, Member? standby, string reason, bool byGuest = false)
     {
-        var role = new Role((state.Role?.Term ?? 0) + 1, next, primary, standby, $"{state.Me.Incarnation}-{state.Swaps}", reason);
+        var role = new Role((state.Role?.Term ?? 0) + 1, next, primary, standby, $"{state.Me.Incarnation}-{state.Swaps}", reason, byGuest);
         return state with
         {
             Phase = phase,

@@ -110,7 +110,7 @@ public sealed record PairState
     /// </summary>
     public bool PeerLost { get; init; }
 
-    /// <summary>Standby, confirming: why the guest that was taken over is dead already, if it is. The swap's outcome is awaited all the same.</summary>
+    /// <summary>Standby, loading or confirming: why the guest that was taken over is dead already, if it is. The swap's outcome is awaited all the same.</summary>
     public string? GuestDied { get; init; }
 
     /// <summary>The guest to take charge of exists already (its keeper died).</summary>

@@ -34,7 +34,8 @@ public enum RoleState
 /// <param name="Term">Grows by one with every won swap.</param>
 /// <param name="Nonce">Random per swap; an unknown outcome is decided by reading it back (rule 2).</param>
 /// <param name="Reason">Why the last swap happened, for people.</param>
-public sealed record Role(long Term, RoleState State, Member Primary, Member? Standby, string Nonce, string Reason)
+/// <param name="ByGuest">Stopped: the guest shut itself down, so that it stays off until it is started anew.</param>
+public sealed record Role(long Term, RoleState State, Member Primary, Member? Standby, string Nonce, string Reason, bool ByGuest = false)
 {
     public string ToJson() => JsonSerializer.Serialize(this, RoleJson.Default.Role);
 

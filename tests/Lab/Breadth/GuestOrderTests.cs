@@ -25,8 +25,11 @@ public sealed class GuestOrderTests(BreadthLab breadth)
         await OrderAsync(lab, "poweroff");
 
         var stopped = await lab.Vm.UntilAsync(v => v.State == "stopped", "stopped", Patience);
-        Assert.False(stopped.Record.Run);
-        await Polling.UntilAsync(() => lab.Cluster.Hosts.All(h => h.FindQemus().Count == 0), Patience, () => "a QEMU goes on");
+        Assert.Equal("the guest shut down", stopped.Note);
+        await Polling.UntilAsync(() => lab.Cluster.Hosts.All(h => h.FindQemus().Count == 0 && h.FindKeepers().Count == 0), Patience, () => "a QEMU or keeper goes on");
+        // It stays off, and the user starts it again.
+        await lab.Vm.StartAsync();
+        await lab.WholeAsync();
     });
 
     [Fact]
@@ -39,7 +42,7 @@ public sealed class GuestOrderTests(BreadthLab breadth)
             await OrderAsync(lab, "reboot");
         }
         // It says what it is from the beginning again: it has rebooted, and nobody took it for dead.
-        await using var anew = await lab.LoadAsync(2);
+        await (await lab.LoadAsync(2)).DisposeAsync();
         var after = await lab.WholeAsync();
         Assert.Equal(before.Role!.Term, after.Role!.Term);
 

@@ -24,6 +24,19 @@ public sealed class ReconcilerTests
         Assert.Null(scene.Decide());
     }
 
+    /// <summary>Its role is of term 3.</summary>
+    [Theory]
+    [InlineData(true, 0, false)]
+    [InlineData(true, 2, false)]
+    [InlineData(true, 3, true)]
+    [InlineData(false, 0, true)]
+    public void Home_GuestThatShutItselfDown_StaysOffUntilTheUserStartsIt(bool byGuest, long runSince, bool starts)
+    {
+        var scene = new Scene { Role = RoleOf(RoleState.Stopped, H1) with { ByGuest = byGuest } };
+        scene.Record = scene.Record! with { RunSince = runSince };
+        Assert.Equal(starts, scene.Decide() is AgentAction.StartKeeper { Start: KeeperStart.Primary });
+    }
+
     [Fact]
     public void Home_RoleNamesAnother_DoesNothing() => Assert.Null(new Scene { Role = RoleOf(RoleState.Running, H2) }.Decide());
 

@@ -263,11 +263,20 @@ public sealed class PrimaryTests
     }
 
     [Fact]
+    public void Stop_ByTheGuestItself_IsSaidInTheRole()
+    {
+        var next = Protected().When(new PairEvent.StopRequested(ByGuest: true)).Sent.Next;
+        Assert.Equal((RoleState.Stopped, true), (next.State, next.ByGuest));
+    }
+
+    [Fact]
     public void Stop_OfAProtectedGuest_WritesStoppedBeforeTheGuestIsKilled()
     {
         var keeper = Protected().When(new PairEvent.StopRequested()).IsIn(PairPhase.Stopping);
         Assert.Equal(RoleState.Stopped, keeper.Sent.Next.State);
         Assert.DoesNotContain(keeper.Effects, e => e is PairEffect.StopGuest);
+
+        Assert.False(keeper.Sent.Next.ByGuest);
 
         keeper.Wins().IsIn(PairPhase.Gone);
         Assert.Equal(["TellDismiss", "StopGuest", "Leave"], keeper.Effects.Select(e => e.GetType().Name));

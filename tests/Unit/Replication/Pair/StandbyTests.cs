@@ -111,6 +111,14 @@ public sealed class StandbyTests
     }
 
     [Fact]
+    public void Rule5_AGuestThatDiedWhileItWasLoaded_GoesBackToTheOldPrimary()
+    {
+        var keeper = Loading().When(new PairEvent.QemuExited("killed by signal 9")).IsIn(PairPhase.Loading);
+        keeper.When(new PairEvent.Loaded()).IsIn(PairPhase.SwappingBack);
+        Assert.Equal((RoleState.Running, A, null), (keeper.Sent.Next.State, keeper.Sent.Next.Primary, keeper.Sent.Next.Standby));
+    }
+
+    [Fact]
     public void Rule5_AGuestThatDiedBeforeTheConfirmation_IsNotCalledRunning()
     {
         var keeper = Confirming().When(new PairEvent.QemuExited("killed by signal 9")).IsIn(PairPhase.Confirming);
