@@ -185,7 +185,7 @@ internal sealed partial class KeeperProcess
     /// <summary>What waits for the role waits for the arbiter, when there is none.</summary>
     private string NoteOf(PairState state) => state.Phase switch
     {
-        var phase when WaitsForRole(phase) && !_store.IsAnswering => $"waits for an arbiter: {state.Reason}",
+        var phase when WaitsForRole(phase) && !_store.IsAnswering => $"waits for an arbiter: {state.Pending?.Next.Reason ?? state.Reason}",
         PairPhase.Protected when _scrubAlarms.Count > 0 => $"a standby with wrong memory was replaced, {_scrubAlarms.Count} so far",
         _ => state.Reason,
     };

@@ -30,7 +30,7 @@ internal sealed class EtcdRace(IReadOnlyList<EtcdMember> members, TimeProvider c
             failures.Add(failure);
         }
 
-        throw new StoreUnavailableException(string.Join(", ", failures.Select(f => f.Message)), failures[0]);
+        throw new StoreUnavailableException(string.Join(", ", failures.Select(f => f.Message).Distinct()), failures[0]);
     }
 
     /// <summary>

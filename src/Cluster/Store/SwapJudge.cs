@@ -72,5 +72,5 @@ internal sealed class SwapJudge(Swap swap)
     /// <summary>The outcome when every copy was answered or given up and none decided.</summary>
     internal SwapOutcome AfterAll() => withoutLease is not null && !mayStillArrive
         ? withoutLease
-        : new SwapOutcome.Unknown(string.Join(", ", failures));
+        : new SwapOutcome.Unknown(string.Join(", ", failures.Distinct()));
 }

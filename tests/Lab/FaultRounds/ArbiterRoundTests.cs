@@ -62,7 +62,7 @@ public sealed class ArbiterRoundTests(ProtectedLab lab, ITestOutputHelper output
             EtcdDown(round);
             var struck = round.Strike(new LabFault.PowerOff(round.Standby));
             await lab.DeadAsync(struck);
-            await SaysAsync("holding", "no arbiter");
+            await SaysAsync("holding", "waits for an arbiter: the ");
             // The guest may have been answered between the strike and the holding, but not any more: its frames are held and it is stopped at its next checkpoint.
             var answered = round.Answered;
             var stopped = await CheckpointsEndAsync(round.Primary);

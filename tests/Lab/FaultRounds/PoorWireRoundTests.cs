@@ -39,6 +39,7 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
     }
 
     [Fact]
+    [Trait("Suite", "long")]
     public async Task LossyLink_LosesNothing()
     {
         await lab.RoundAsync("5 % of the frames lost", output, async () =>
