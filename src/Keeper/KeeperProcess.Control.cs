@@ -168,8 +168,13 @@ internal sealed partial class KeeperProcess
             session?.Stats.Status() ?? new CheckpointStatus(0, state.IsStandby ? state.Acknowledged.Value : 0, 0, new(0, 0, 0), new(0, 0, 0)),
             pool is null ? new BufferStatus(0, 0, 0, 0) : new BufferStatus(pool.UsedBytes, pool.AllocatedBytes, pool.CeilingBytes, session?.Waits ?? pool.Waits),
             new NetworkStatus(network.Held, network.Released, network.Dropped, network.Ingress, network.Replayed),
-            _takeover.Last, _tuning.ToSettings(), _store.IsAnswering, ScrubStatus());
+            _takeover.Last, _tuning.ToSettings(), _store.IsAnswering, ScrubStatus(), ShippingStatus(session));
     }
+
+    private static ShippingStatus? ShippingStatus(ProtectionSession? session) => session?.Shipping is { } counts
+        ? new ShippingStatus(
+            counts.CapturedBytes, counts.ShippedBytes, counts.UnchangedPages, counts.ZeroPages, counts.PartPages, counts.WholePages, counts.TableBytes)
+        : null;
 
     private ScrubStatus? ScrubStatus()
     {

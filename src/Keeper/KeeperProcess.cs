@@ -339,7 +339,7 @@ internal sealed partial class KeeperProcess : IPairEdge
         var options = new ProtectionOptions(
             standby, () => StandbyConnector.Connect(target, _tls, hello), () => _tuning.TriggerSettings, _tuning.Transmission,
             _machine.Directory.PathsOf("").Channel, BufferCeiling(), _tuning.HeartbeatMs, _tuning.DetectionMs,
-            Scrub());
+            _machine.Spec.FaultTolerance.Shipping == "changes", Scrub());
         ProtectionSession? session = null;
         session = new ProtectionSession(_guest!, options, e => _loop.Post(e, from: session));
         _session = session;

@@ -6,6 +6,7 @@ namespace Pollux.Keeper;
 /// <summary>What one protection needs to know.</summary>
 /// <param name="Connect">Opens the data and the heartbeat connection to the standby, authenticated and welcomed; throws why not.</param>
 /// <param name="ChannelPath">Where QEMU connects for checkpoints.</param>
+/// <param name="ShipChanges">Parts of pages that the standby has are not sent again.</param>
 internal sealed record ProtectionOptions(
     Member Standby,
     Func<StandbyConnection> Connect,
@@ -15,6 +16,7 @@ internal sealed record ProtectionOptions(
     long BufferCeilingBytes,
     int HeartbeatMs,
     int DetectionMs,
+    bool ShipChanges,
     ScrubOptions? Scrub);
 
 /// <summary>How the standby's memory is compared with the guest's.</summary>

@@ -9,6 +9,7 @@ using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Link;
 using Pollux.Replication.Pair;
 using Pollux.Replication.Scrubbing;
+using Pollux.Replication.Shipping;
 using Pollux.Wire.Replication;
 
 namespace Pollux.Keeper;
@@ -69,7 +70,10 @@ internal sealed class ProtectionSession
 
     /// <summary>How often a cut waited for the link, or a capture for memory.</summary>
     public long Waits => _pool.Waits + Interlocked.Read(ref _linkWaits);
-    public long ShippedBytes => _sender?.ShippedBytes ?? 0;
+
+    /// <summary>What became of captured pages; null while there is no link, or when pages are sent whole.</summary>
+    public ShippingCounts? Shipping => _sender?.Counts;
+
     /// <summary>Pages hashed for the scrub, and how often all of the RAM was.</summary>
     public (long Pages, long Rounds) Scrubbed => _scrubber is { } scrubber ? (scrubber.Pages, scrubber.Rounds) : default;
     public Member Standby => _options.Standby;
@@ -241,7 +245,8 @@ internal sealed class ProtectionSession
             }
             _data = data;
             _scrubber = speaks >= Dialect.Scrub ? OpenScrubber() : null;
-            _sender = new LinkSender(data, "primary", _pool, _guest.Ingress, why => Report(new PairEvent.LinkDown(why)));
+            _sender = new LinkSender(data, "primary", _pool, _guest.Ingress, why => Report(new PairEvent.LinkDown(why)),
+                speaks >= Dialect.Pages && _options.ShipChanges ? new EpochEncoder(data) : null);
             _heartbeat = new HeartbeatLink(heartbeat, "primary", _options.HeartbeatMs, _options.DetectionMs, Judge);
         }
         _heartbeat.Start();

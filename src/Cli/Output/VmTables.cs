@@ -64,6 +64,11 @@ internal static class VmTables
             row("buffers", $"{buffers.UsedBytes >> 20} MiB used, {buffers.AllocatedBytes >> 20} allocated, {buffers.CeilingBytes >> 20} at most");
         }
         row("frames", $"{network.EgressReleasedFrames} out, {network.EgressHeldFrames} held, {network.IngressFrames} in, {network.ReplayedFrames} replayed");
+        if (keeper.Shipping is { CapturedBytes: > 0 } shipping)
+        {
+            row("link", $"{shipping.ShippedBytes >> 20} MiB sent of {shipping.CapturedBytes >> 20} captured ({Number(100.0 * shipping.ShippedBytes / shipping.CapturedBytes)} %)");
+            row("", $"pages: {shipping.UnchangedPages} unchanged, {shipping.ZeroPages} zero, {shipping.PartPages} in part, {shipping.WholePages} whole; table {shipping.TableBytes >> 20} MiB");
+        }
         if (keeper.Scrub is { } scrub)
         {
             row("scrub", $"{scrub.Pages} pages compared with the standby's, all of the RAM {scrub.Rounds} times");

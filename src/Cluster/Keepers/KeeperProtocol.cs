@@ -33,7 +33,7 @@ public sealed record KeeperStatus(
     string Side, string Phase, string Note, Role? Role,
     string QemuVersion, string Accelerator,
     CheckpointStatus Checkpoints, BufferStatus Buffers, NetworkStatus Network, TakeoverStatus? LastTakeover, ProtectionSettings Settings, bool HasArbiter = true,
-    ScrubStatus? Scrub = null);
+    ScrubStatus? Scrub = null, ShippingStatus? Shipping = null);
 
 /// <summary>Pauses are QMP RESUME minus STOP.</summary>
 public sealed record CheckpointStatus(long Count, long Committed, double PerSecond, Percentiles PauseMs, Percentiles Pages);
@@ -46,6 +46,15 @@ public sealed record Percentiles(double P50, double P99, double Max);
 /// <param name="Alarms">How often a standby was found wrong, and thrown away for it, since this keeper began.</param>
 /// <param name="LastAlarm">What was found the last time.</param>
 public sealed record ScrubStatus(long Pages, long Rounds, long Alarms, string? LastAlarm, double? LastAlarmUnixMs);
+
+/// <summary>What became of the pages of this protection's epochs after the first copy; null when they are sent as captured.</summary>
+/// <param name="CapturedBytes">RAM as QEMU gave it.</param>
+/// <param name="ShippedBytes">Of it on the link.</param>
+/// <param name="UnchangedPages">Not sent: the standby has them.</param>
+/// <param name="ZeroPages">Sent as a note.</param>
+/// <param name="PartPages">Of which the parts were sent that had changed.</param>
+/// <param name="TableBytes">Memory that it costs: hashes of what was sent.</param>
+public sealed record ShippingStatus(long CapturedBytes, long ShippedBytes, long UnchangedPages, long ZeroPages, long PartPages, long WholePages, long TableBytes);
 
 public sealed record BufferStatus(long UsedBytes, long AllocatedBytes, long CeilingBytes, long WaitedForSpace);
 

@@ -15,6 +15,7 @@ public sealed unsafe partial class MemoryMap : IDisposable
     private const int Shared = 0x01;
     private const int Private = 0x02;
     private const int Anonymous = 0x20;
+    private const int NoReserve = 0x4000;
     private const int Populate = 0x8000;
     private byte* _start;
 
@@ -33,6 +34,10 @@ public sealed unsafe partial class MemoryMap : IDisposable
     /// <summary>Zeroed memory, present at once so that its first use inside a guest's pause does not fault.</summary>
     public static MemoryMap AllocateAnonymous(long length) =>
         new(Map(length, Private | Anonymous | Populate, -1, "of anonymous memory"), length);
+
+    /// <summary>Zeroed memory that becomes present page by page as it is touched: for tables of which most is never used.</summary>
+    public static MemoryMap ReserveAnonymous(long length) =>
+        new(Map(length, Private | Anonymous | NoReserve, -1, "of reserved memory"), length);
 
     /// <summary>
     /// Creates a file of <paramref name="length"/> bytes, fully allocated, and maps it shared.

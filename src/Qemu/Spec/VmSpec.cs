@@ -38,6 +38,7 @@ public sealed record NicSpec(string Bridge, string Mac, string Model);
 /// <param name="DetectionMs">Watched silence after which the other side counts as dead.</param>
 /// <param name="BufferMaxBytes">The ceiling of the primary's buffers; null: a quarter of the RAM, at least 64 MiB.</param>
 /// <param name="ScrubSeconds">In which every page of the standby is compared with the primary's once, if cuts are frequent enough; 0: never.</param>
+/// <param name="Shipping">changes or pages: whether parts of dirty pages that the standby has are left out.</param>
 public sealed record FaultToleranceSpec(
     string Trigger = "adaptive",
     string Transmission = "postponed",
@@ -47,7 +48,8 @@ public sealed record FaultToleranceSpec(
     int DetectionMs = 150,
     int HeartbeatMs = 20,
     long? BufferMaxBytes = null,
-    int ScrubSeconds = 600);
+    int ScrubSeconds = 600,
+    string Shipping = "changes");
 
 /// <summary>A VM as its user describes it, checked.</summary>
 /// <param name="MemoryBytes">A multiple of 1 MiB.</param>

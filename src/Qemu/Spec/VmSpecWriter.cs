@@ -40,6 +40,7 @@ public static class VmSpecWriter
         Line("  detectionMs", ft.DetectionMs);
         Line("  heartbeatMs", ft.HeartbeatMs);
         Line("  scrubSeconds", ft.ScrubSeconds);
+        Line("  shipping", ft.Shipping);
         if (ft.BufferMaxBytes is { } bytes)
         {
             Line("  bufferMax", bytes);

@@ -26,6 +26,9 @@ public sealed class EpochBuffer(ChunkPool pool, Epoch epoch) : ICheckpointBuffer
     /// <summary>Hashes of pages at this cut, if any were taken (<see cref="Wire.Replication.ScrubSample"/>). Set before <see cref="Complete"/>.</summary>
     public byte[]? Scrub { get; set; }
 
+    /// <summary>On a standby: the RAM's part is page records and not QEMU's stream.</summary>
+    public bool IsPages { get; set; }
+
     /// <summary>Nothing will be added.</summary>
     public bool IsComplete { get; private set; }
 

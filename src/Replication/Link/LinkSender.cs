@@ -1,6 +1,7 @@
 using Pollux.Core;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Network;
+using Pollux.Replication.Shipping;
 using Pollux.Wire.Replication;
 
 namespace Pollux.Replication.Link;
@@ -18,6 +19,7 @@ public sealed class LinkSender : IDisposable
     private readonly ChunkPool? _pool;
     private readonly IngressCopies? _ingress;
     private readonly Action<string> _failed;
+    private readonly EpochEncoder? _encoder;
     private readonly object _lock = new();
     private readonly Queue<(FrameType Type, long Epoch, byte[] Payload)> _urgent = new();
     private readonly Queue<EpochBuffer> _epochs = new();
@@ -26,15 +28,19 @@ public sealed class LinkSender : IDisposable
     private bool _finish;
 
     /// <param name="failed">Called once, from the thread, when the link cannot be written any more.</param>
-    public LinkSender(FrameStream frames, string name, ChunkPool? pool, IngressCopies? ingress, Action<string> failed)
+    /// <param name="encoder">Makes epochs smaller; null: they are sent as they were captured. This object's own from now on.</param>
+    public LinkSender(FrameStream frames, string name, ChunkPool? pool, IngressCopies? ingress, Action<string> failed, EpochEncoder? encoder = null)
     {
-        (_frames, _pool, _ingress, _failed) = (frames, pool, ingress, failed);
+        (_frames, _pool, _ingress, _failed, _encoder) = (frames, pool, ingress, failed, encoder);
         _thread = new Thread(Run) { IsBackground = true, Name = $"{name} link out" };
         _thread.Start();
     }
 
-    /// <summary>Bytes written for epochs since the start.</summary>
-    public long ShippedBytes { get; private set; }
+    /// <summary>RAM and device state of epochs, as captured, since the start.</summary>
+    public long TakenBytes { get; private set; }
+
+    /// <summary>What the encoder made of them; null without one.</summary>
+    public ShippingCounts? Counts => _encoder?.Counts;
 
     /// <summary>Nothing is sent any more; what is shipped stays the shipper's.</summary>
     public bool IsClosed
@@ -123,6 +129,7 @@ public sealed class LinkSender : IDisposable
         finally
         {
             ReturnAll();
+            _encoder?.Dispose();
         }
     }
 
@@ -210,7 +217,7 @@ public sealed class LinkSender : IDisposable
                 _frames.Write(FrameType.Scrub, epoch.Epoch.Value, sample);
             }
             Span<byte> end = stackalloc byte[EpochEnd.Bytes];
-            new EpochEnd(epoch.RamBytes, epoch.DeviceBytes).Write(end);
+            new EpochEnd(_encoder is not null && epoch.Epoch.Value > 0 ? _encoder.Finish() : epoch.RamBytes, epoch.DeviceBytes).Write(end);
             _frames.Write(type, epoch.Epoch.Value, end);
             lock (_lock)
             {
@@ -220,8 +227,17 @@ public sealed class LinkSender : IDisposable
         }
         try
         {
-            ShippedBytes += chunk.Used;
+            TakenBytes += chunk.Used;
+            if (type == FrameType.Ram && _encoder is not null && epoch.Epoch.Value > 0)
+            {
+                _encoder.Encode(epoch.Epoch, chunk.Filled);
+                return;
+            }
             _frames.Write(type, epoch.Epoch.Value, chunk.Filled);
+            if (type == FrameType.Ram)
+            {
+                _encoder?.First(chunk.Filled);
+            }
         }
         finally
         {

@@ -28,6 +28,7 @@ public sealed class EpochReceiver : IDisposable
     private EpochBuffer? _filling;
     private Chunk? _scratch;
     private long _firstRamBytes;
+    private FrameType? _writtenAs; // of epochs after the first copy
     private Exception? _applyFailure;
     private bool _closed;
 
@@ -135,7 +136,8 @@ public sealed class EpochReceiver : IDisposable
                 _firstRamBytes += header.Length;
                 break;
             case FrameType.Ram:
-                ReadInto(Filling(header), header, device: false);
+            case FrameType.Pages when header.Epoch > 0:
+                ReadInto(Written(Filling(header), header), header, device: false);
                 break;
             case FrameType.DeviceState:
                 ReadInto(Filling(header), header, device: true);
@@ -166,6 +168,14 @@ public sealed class EpochReceiver : IDisposable
         return _filling.Epoch.Value == header.Epoch
             ? _filling
             : throw new WireFormatException($"a {header.Type} frame of epoch {header.Epoch} came inside epoch {_filling.Epoch}");
+    }
+
+    /// <summary>One protection writes all its epochs in one way: each of the two remembers something from epoch to epoch.</summary>
+    private EpochBuffer Written(EpochBuffer epoch, FrameHeader header)
+    {
+        _writtenAs ??= header.Type;
+        epoch.IsPages = header.Type == FrameType.Pages;
+        return header.Type == _writtenAs ? epoch : throw new WireFormatException($"a {header.Type} frame of epoch {header.Epoch} came where epochs are sent as {_writtenAs}");
     }
 
     private void ReadInto(EpochBuffer epoch, FrameHeader header, bool device)

@@ -3,6 +3,7 @@ using Pollux.Linux.Memory;
 using Pollux.Replication.Checkpointing;
 using Pollux.Wire;
 using Pollux.Wire.Migration;
+using Pollux.Wire.Replication;
 
 namespace Pollux.Replication.Standby;
 
@@ -16,6 +17,7 @@ public sealed unsafe class StandbyImage(MemoryMap ram, string ramBlockName) : ID
     private const ulong SmallBlocksLimit = 256 << 20;
 
     private readonly RamStreamScanner _scanner = new(expectHeader: true);
+    private readonly PageRecordScanner _records = new();
     private readonly List<Block> _blocks = [];
     private ulong _smallBytes;
 
@@ -55,15 +57,24 @@ public sealed unsafe class StandbyImage(MemoryMap ram, string ramBlockName) : ID
     public void Apply(EpochBuffer epoch, ChunkPool pool)
     {
         Invariant.Check(epoch.Epoch == Applied.Next, $"epoch {epoch.Epoch} follows the applied epoch {Applied}");
-        _scanner.BeginCheckpoint();
+        if (!epoch.IsPages)
+        {
+            _scanner.BeginCheckpoint();
+        }
         while (epoch.TakeRam() is { } chunk)
         {
-            Scan(chunk.Filled);
-            pool.Return(chunk);
+            try
+            {
+                ApplyPiece(epoch.IsPages, chunk.Filled);
+            }
+            finally
+            {
+                pool.Return(chunk);
+            }
         }
-        if (!_scanner.AtEnd)
+        if (!(epoch.IsPages ? _records.AtEnd : _scanner.AtEnd))
         {
-            throw new WireFormatException($"epoch {epoch.Epoch} ended inside its RAM stream");
+            throw new WireFormatException($"epoch {epoch.Epoch} ended inside its {(epoch.IsPages ? "page records" : "RAM stream")}");
         }
         DeviceState = epoch.CopyDeviceState();
         Applied = epoch.Epoch;
@@ -77,6 +88,17 @@ public sealed unsafe class StandbyImage(MemoryMap ram, string ramBlockName) : ID
             block.Small?.Dispose();
         }
         _blocks.Clear();
+    }
+
+    private void ApplyPiece(bool isPages, ReadOnlySpan<byte> piece)
+    {
+        if (!isPages)
+        {
+            Scan(piece);
+            return;
+        }
+        var sink = new ApplySink(this);
+        _records.Scan(piece, ref sink);
     }
 
     private void Scan(ReadOnlySpan<byte> stream)
@@ -116,10 +138,14 @@ public sealed unsafe class StandbyImage(MemoryMap ram, string ramBlockName) : ID
 
     private byte* At(int block, ulong address, int offset, int length)
     {
+        if (block >= _blocks.Count)
+        {
+            throw new WireFormatException($"a page is of block {block}, there are {_blocks.Count}");
+        }
         var target = _blocks[block];
         // A block need not end at a page's end: QEMU sends its last page whole.
         var at = address + (ulong)offset;
-        if (at + (ulong)length > ((target.Length + 4095) & ~4095ul))
+        if (address >= target.Length || at + (ulong)length > ((target.Length + 4095) & ~4095ul))
         {
             throw new WireFormatException($"a page at 0x{address:x} lies outside its block {target.Name} of {target.Length} bytes");
         }

@@ -33,6 +33,9 @@ public enum FrameType : byte
     /// <summary>Hashes of pages as they are at the epoch's cut (<see cref="ScrubSample"/>). Between the epoch's pieces and its end.</summary>
     Scrub = 15,
 
+    /// <summary>A piece of an epoch's changed memory as <see cref="PageRecord"/>s, in place of Ram; of an epoch after the first copy.</summary>
+    Pages = 16,
+
     /// <summary>Standby to primary: every epoch up to this one is whole here. Honoured for ever.</summary>
     Acknowledge = 20,
 

@@ -42,10 +42,13 @@ public static class Dialect
     /// <summary>Understands <see cref="FrameType.Scrub"/>.</summary>
     public const int Scrub = 2;
 
-    public const int Newest = Scrub;
+    /// <summary>Understands <see cref="FrameType.Pages"/>.</summary>
+    public const int Pages = 3;
+
+    public const int Newest = Pages;
 }
 
-/// <summary>Closes an epoch: what the standby must have received. 16 bytes, little-endian.</summary>
+/// <summary>Closes an epoch: what the standby must have received, of Ram or Pages frames and of device state. 16 bytes, little-endian.</summary>
 public readonly record struct EpochEnd(long RamBytes, long DeviceBytes)
 {
     public const int Bytes = 16;

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using Pollux.Core;
 using Pollux.Lab.Layout;
 using Pollux.Linux.Memory;
@@ -6,15 +8,20 @@ using Pollux.Qemu.Process;
 using Pollux.Qemu.Qmp;
 using Pollux.Qemu.Spec;
 using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Link;
+using Pollux.Replication.Scrubbing;
+using Pollux.Replication.Shipping;
 using Pollux.Replication.Standby;
+using Pollux.Wire.Replication;
 
 namespace Pollux.Lab.Tests.Checkpointing;
 
 /// <summary>
-/// A real guest whose checkpoints are applied to a standby's image in this process, by the code that keepers run, without a second QEMU.
+/// A real guest whose checkpoints are shipped to a standby's image in this process, by the code that keepers run, without a second QEMU:
+/// from the capture through the encoder, the link's frames and the receiver, with every cut scrubbed.
 /// The guest's RAM is a file mapped here too, so that while the guest stands at a cut the two can be compared.
 /// </summary>
-internal sealed class CheckpointedMachine : IAsyncDisposable
+internal sealed class CheckpointedMachine : IReceiverEvents, IAsyncDisposable
 {
     private const string Qemu = "qemu-system-x86_64";
     private const long BufferCeiling = 1L << 30;
@@ -28,6 +35,13 @@ internal sealed class CheckpointedMachine : IAsyncDisposable
     private readonly MemoryMap _imageRam;
     private readonly QemuProcess _process;
     private readonly StandbyImage _image;
+    private readonly ChunkPool _standbyPool = new(BufferCeiling);
+    private readonly LinkSender _sender;
+    private readonly EpochReceiver _receiver;
+    private readonly RamScrubber _scrubber;
+    private readonly object _lock = new();
+    private Epoch _whole = Epoch.None;
+    private string? _failure;
     private QmpSession? _qmp;
     private CheckpointChannel? _channel;
 
@@ -35,9 +49,24 @@ internal sealed class CheckpointedMachine : IAsyncDisposable
     {
         (_directory, _paths, _guestRam, _imageRam, _process) = (directory, paths, guestRam, imageRam, process);
         _image = new StandbyImage(imageRam, QemuCommandLine.RamBlock);
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var client = new TcpClient(AddressFamily.InterNetwork) { NoDelay = true };
+        client.Connect((IPEndPoint)listener.LocalEndpoint);
+        var frames = new FrameStream(client.GetStream());
+        _sender = new LinkSender(frames, "test", _pool, null, Fail, new EpochEncoder(frames));
+        _receiver = new EpochReceiver(new FrameStream(listener.AcceptTcpClient().GetStream()), _image, _standbyPool, "test", this);
+        _receiver.Start();
+        _scrubber = new RamScrubber(MemoryMap.OpenReadOnly(paths.RamFile), TimeSpan.FromTicks(1));
     }
 
     public Epoch Applied => _image.Applied;
+
+    /// <summary>What became of the pages of all epochs so far.</summary>
+    public ShippingCounts Shipped => _sender.Counts!.Value;
+
+    /// <summary>Pages of the image that were compared by their hashes.</summary>
+    public long ScrubbedPages => _receiver.ScrubbedPages;
 
     /// <summary>The guest's RAM; changes under the reader while the guest runs.</summary>
     public ReadOnlySpan<byte> GuestRam(long address, int length) => _guestRam.Span(address, length);
@@ -79,14 +108,7 @@ internal sealed class CheckpointedMachine : IAsyncDisposable
     {
         var buffer = new EpochBuffer(_pool, new Epoch(0));
         _channel!.CaptureFirst(buffer);
-        buffer.Complete();
-        while (buffer.TakeRam() is { } chunk)
-        {
-            _image.ApplyFirst(chunk.Filled);
-            _pool.Return(chunk);
-        }
-        _image.FinishFirst(buffer.CopyDeviceState());
-        buffer.Return();
+        Ship(buffer);
     }
 
     /// <summary>Lets the guest run an epoch, cuts, and applies it. The guest stands afterwards. Returns the epoch's pages.</summary>
@@ -96,8 +118,9 @@ internal sealed class CheckpointedMachine : IAsyncDisposable
         Assert.True(_channel.WaitForRequest(), "QEMU keeps the channel open");
         var buffer = new EpochBuffer(_pool, _image.Applied.Next);
         var pages = _channel.Capture(buffer).Pages;
-        buffer.Complete();
-        _image.Apply(buffer, _pool);
+        _scrubber.Choose();
+        buffer.Scrub = _scrubber.Take();
+        Ship(buffer);
         return pages;
     }
 
@@ -126,12 +149,56 @@ internal sealed class CheckpointedMachine : IAsyncDisposable
         }
         await _process.KillAsync(Patience);
         _process.Dispose();
+        _sender.Dispose();
+        _receiver.Dispose();
+        _scrubber.Dispose();
         _image.Dispose();
         _pool.Dispose();
+        _standbyPool.Dispose();
         _guestRam.Dispose();
         _imageRam.Dispose();
         File.Delete(_paths.RamFile);
         Directory.Delete(_directory, recursive: true);
+    }
+
+    void IReceiverEvents.EpochWhole(Epoch epoch)
+    {
+        lock (_lock)
+        {
+            _whole = epoch;
+            Monitor.PulseAll(_lock);
+        }
+    }
+
+    void IReceiverEvents.Control(FrameHeader header, byte[] payload) => Fail($"a {header.Type} frame came");
+
+    void IReceiverEvents.LinkEnded(string why) => Fail(why);
+
+    void IReceiverEvents.ApplyFailed(string why) => Fail(why);
+
+    void IReceiverEvents.ScrubFailed(Epoch epoch, string why) => Fail(why);
+
+    private void Ship(EpochBuffer buffer)
+    {
+        buffer.Complete();
+        _sender.Ship(buffer);
+        lock (_lock)
+        {
+            for (var deadline = DateTime.UtcNow + Patience; _whole < buffer.Epoch; Monitor.Wait(_lock, PollEvery))
+            {
+                Assert.True(_failure is null && DateTime.UtcNow < deadline, $"epoch {buffer.Epoch} does not arrive: {_failure}");
+            }
+        }
+        _receiver.WaitApplied(buffer.Epoch);
+    }
+
+    private void Fail(string why)
+    {
+        lock (_lock)
+        {
+            _failure ??= why;
+            Monitor.PulseAll(_lock);
+        }
     }
 
     private async Task WaitAsync(Func<CheckpointedMachine, bool> up)

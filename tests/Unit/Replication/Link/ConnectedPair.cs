@@ -4,6 +4,7 @@ using Pollux.Core;
 using Pollux.Linux.Memory;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Link;
+using Pollux.Replication.Shipping;
 using Pollux.Replication.Standby;
 using Pollux.Wire.Replication;
 
@@ -19,7 +20,8 @@ internal sealed class ConnectedPair : IReceiverEvents, IDisposable
     private readonly FrameStream _standbyFrames;
     private Epoch _whole = Epoch.None;
 
-    public ConnectedPair(long ramBytes, string block)
+    /// <param name="encode">Ship changes, not pages.</param>
+    public ConnectedPair(long ramBytes, string block, bool encode = false)
     {
         Ram = MemoryMap.AllocateAnonymous(ramBytes);
         _image = new StandbyImage(Ram, block);
@@ -28,7 +30,8 @@ internal sealed class ConnectedPair : IReceiverEvents, IDisposable
         var client = new TcpClient(AddressFamily.InterNetwork) { NoDelay = true };
         client.Connect((IPEndPoint)listener.LocalEndpoint);
         _standbyFrames = new FrameStream(listener.AcceptTcpClient().GetStream());
-        Sender = new LinkSender(new FrameStream(client.GetStream()), "test", PrimaryPool, null, why => Failure = why);
+        Frames = new FrameStream(client.GetStream());
+        Sender = new LinkSender(Frames, "test", PrimaryPool, null, why => Failure = why, encode ? new EpochEncoder(Frames) : null);
         _receiver = new EpochReceiver(_standbyFrames, _image, StandbyPool, "test", this);
         _receiver.Start();
     }
@@ -36,6 +39,9 @@ internal sealed class ConnectedPair : IReceiverEvents, IDisposable
     public ChunkPool PrimaryPool { get; } = new(64 << 20);
     public ChunkPool StandbyPool { get; } = new(64 << 20);
     public LinkSender Sender { get; }
+
+    /// <summary>The sender's, for what no sender writes. Not while it has anything to send.</summary>
+    public FrameStream Frames { get; }
 
     /// <summary>The standby's memory of the guest.</summary>
     public MemoryMap Ram { get; }
@@ -45,22 +51,34 @@ internal sealed class ConnectedPair : IReceiverEvents, IDisposable
     public long ScrubbedPages => _receiver.ScrubbedPages;
 
     /// <summary>Ships an epoch as the keeper's checkpoint thread does.</summary>
-    /// <param name="chunk">Bytes given to the epoch at a time; pages need not end where a piece ends.</param>
-    public void Ship(long epoch, ReadOnlySpan<byte> ramStream, byte[]? scrub = null, int piece = int.MaxValue)
+    public void Ship(long epoch, ReadOnlySpan<byte> ramStream, byte[]? scrub = null)
     {
         var buffer = new EpochBuffer(PrimaryPool, new Epoch(epoch)) { Scrub = scrub };
-        while (!ramStream.IsEmpty)
-        {
-            var space = buffer.RamSpace();
-            var count = Math.Min(Math.Min(space.Length, ramStream.Length), piece);
-            ramStream[..count].CopyTo(space);
-            buffer.RamFilled(count);
-            ramStream = ramStream[count..];
-        }
+        Fill(buffer, ramStream);
         buffer.AppendDevice([4, 0]);
         buffer.Complete();
         Sender.Ship(buffer);
     }
+
+    public static void Fill(EpochBuffer buffer, ReadOnlySpan<byte> ramStream)
+    {
+        while (!ramStream.IsEmpty)
+        {
+            var space = buffer.RamSpace();
+            var count = Math.Min(space.Length, ramStream.Length);
+            ramStream[..count].CopyTo(space);
+            buffer.RamFilled(count);
+            ramStream = ramStream[count..];
+        }
+    }
+
+    /// <summary>Waits until so much of epochs was taken by the sender.</summary>
+    public void WaitShipped(long bytes) => Wait(() => Sender.Counts?.CapturedBytes >= bytes, "shipped");
+
+    public void WaitFailed() => Wait(() => Failure is not null, "failed");
+
+    private static void Wait(Func<bool> isSo, string what) =>
+        Assert.True(SpinWait.SpinUntil(isSo, Patience), $"it is not {what}");
 
     /// <summary>Waits until the epoch is whole on the standby, and lets it be applied.</summary>
     public void WaitApplied(long epoch)
