@@ -1,4 +1,5 @@
-// dirty MIB PAGES — rewrites PAGES pages a second, round robin within MIB MiB, and says so every five seconds.
+// dirty MIB PAGES [word|same|random] — rewrites PAGES pages a second, round robin within MIB MiB, and says so every five seconds.
+// word (default): one word of each page gets a new value; same: one word is written with the value it has; random: the whole page is new.
 // A load whose dirty set is known, for tests and comparisons.
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,10 +8,34 @@
 
 enum { PAGE = 4096, SLICES_PER_SECOND = 100 };
 
+enum mode { WORD, SAME, RANDOM };
+
+static void rewrite(char *page, enum mode mode, unsigned long count)
+{
+    static unsigned long state = 88172645463325252ul;
+    volatile unsigned long *words = (volatile unsigned long *)page;
+    if (mode == SAME) {
+        words[0] = words[0];
+        return;
+    }
+    if (mode == WORD) {
+        words[0] = count;
+        return;
+    }
+    for (int i = 0; i < PAGE / (int)sizeof *words; i++) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        words[i] = state;
+    }
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fprintf(stderr, "usage: dirty MIB PAGES_PER_SECOND\n");
+    const char *word = argc == 4 ? argv[3] : "word";
+    enum mode mode = !strcmp(word, "same") ? SAME : !strcmp(word, "random") ? RANDOM : WORD;
+    if (argc < 3 || argc > 4 || (mode == WORD && strcmp(word, "word"))) {
+        fprintf(stderr, "usage: dirty MIB PAGES_PER_SECOND [word|same|random]\n");
         return 2;
     }
     size_t pages = strtoul(argv[1], NULL, 10) * (1 << 20) / PAGE;
@@ -24,7 +49,7 @@ int main(int argc, char **argv)
     unsigned long writes = 0;
     for (unsigned long slice = 1;; slice++) {
         for (unsigned long i = 0; i < per_slice; i++) {
-            *(volatile unsigned long *)(memory + writes % pages * PAGE) = writes;
+            rewrite(memory + writes % pages * PAGE, mode, writes);
             writes++;
         }
         if (slice % (5 * SLICES_PER_SECOND) == 0) {

@@ -71,7 +71,9 @@ internal sealed class ProtectionSession
     /// <summary>How often a cut waited for the link, or a capture for memory.</summary>
     public long Waits => _pool.Waits + Interlocked.Read(ref _linkWaits);
 
-    /// <summary>What became of captured pages; null while there is no link, or when pages are sent whole.</summary>
+    /// <summary>What became of captured pages; null while there is no link.</summary>
+    public ShippingCounts? Shipping => _sender?.Counts;
+
     public ShippingCounts? Shipping => _sender?.Counts;
 
     /// <summary>Pages hashed for the scrub, and how often all of the RAM was.</summary>

@@ -23,7 +23,7 @@ internal static class BenchCommand
 
     internal static Command Create() => new("bench", "Measure this machine. Needs root; load on the machine spoils the figures.")
     {
-        Checkpoint(), Takeover(), RoundTrip(),
+        Checkpoint(), Takeover(), RoundTrip(), Shipping(),
     };
 
     private static Command Checkpoint()
@@ -70,6 +70,19 @@ internal static class BenchCommand
                 var report = await LabBench.RoundTripAsync(
                     lab, TimeSpan.FromSeconds(invocation.Get(seconds)), new ProgressLines(invocation), invocation.Cancellation);
                 await WriteAsync(invocation, report, BenchJson.Default.RoundTripReport, Write);
+            }));
+    }
+
+    private static Command Shipping()
+    {
+        var seconds = new Option<double>("--seconds") { Description = "for each workload, after five seconds of warming up", DefaultValueFactory = _ => 6 };
+        return new Command("shipping", "What is on the link of what was captured, by what the guest writes: dirty pages against their changes") { seconds, Json }
+            .WithExamples("pollux bench shipping", "pollux bench shipping --seconds 20 --json shipping.json")
+            .Does(invocation => InLabAsync(invocation, async lab =>
+            {
+                var report = await LabBench.ShippingAsync(
+                    lab, TimeSpan.FromSeconds(invocation.Get(seconds)), new ProgressLines(invocation), invocation.Cancellation);
+                await WriteAsync(invocation, report, BenchJson.Default.ShippingReport, Write);
             }));
     }
 
@@ -130,6 +143,24 @@ internal static class BenchCommand
                 row.Mode, $"{Number(row.RoundTripMs.P50)} ms", Number(row.RoundTripMs.P99), isAlone ? "" : $"{Number(added)} ms",
                 isAlone ? "" : added <= AddedRoundTripBudgetMs ? "kept" : "missed", Number(Math.Round(row.RequestsPerSecond)),
                 isAlone ? "" : Number(row.CheckpointsPerSecond), isAlone ? "" : $"{Number(row.PauseMsP50)} ms");
+        }
+        console.Write(table);
+    }
+
+    private static void Write(IAnsiConsole console, ShippingReport report)
+    {
+        Head(console, report.Host, report.QemuVersion, report.Accelerator);
+        var table = new Table().Border(TableBorder.Simple).AddColumns(
+            "guest", "shipping", "captured", "shipped", "share", "unchanged", "zero", "in part", "whole", "table", "requests/s", "checkpoints/s", "pause p50", "keeper CPUs");
+        foreach (var row in report.Rows)
+        {
+            var pages = row.UnchangedPages + row.ZeroPages + row.PartPages + row.WholePages;
+            string Share(long count) => pages == 0 ? "" : $"{Number(Math.Round(100.0 * count / pages))} %";
+            table.AddRow(
+                row.Workload, row.Shipping, $"{row.CapturedBytes >> 20} MiB", $"{row.ShippedBytes >> 20} MiB",
+                $"{Number(Math.Round(100.0 * row.ShippedBytes / Math.Max(1, row.CapturedBytes), 1))} %",
+                Share(row.UnchangedPages), Share(row.ZeroPages), Share(row.PartPages), Share(row.WholePages), pages == 0 ? "" : $"{Number(row.TableBytes / (double)(1 << 20))} MiB",
+                Number(Math.Round(row.RequestsPerSecond)), Number(Math.Round(row.CheckpointsPerSecond)), $"{Number(row.PauseMsP50)} ms", Number(row.KeeperCpus));
         }
         console.Write(table);
     }

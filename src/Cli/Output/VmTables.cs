@@ -67,7 +67,10 @@ internal static class VmTables
         if (keeper.Shipping is { CapturedBytes: > 0 } shipping)
         {
             row("link", $"{shipping.ShippedBytes >> 20} MiB sent of {shipping.CapturedBytes >> 20} captured ({Number(100.0 * shipping.ShippedBytes / shipping.CapturedBytes)} %)");
-            row("", $"pages: {shipping.UnchangedPages} unchanged, {shipping.ZeroPages} zero, {shipping.PartPages} in part, {shipping.WholePages} whole; table {shipping.TableBytes >> 20} MiB");
+            if (shipping.TableBytes > 0)
+            {
+                row("", $"pages: {shipping.UnchangedPages} unchanged, {shipping.ZeroPages} zero, {shipping.PartPages} in part, {shipping.WholePages} whole; table {shipping.TableBytes >> 20} MiB");
+            }
         }
         if (keeper.Scrub is { } scrub)
         {

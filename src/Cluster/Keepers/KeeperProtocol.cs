@@ -47,7 +47,7 @@ public sealed record Percentiles(double P50, double P99, double Max);
 /// <param name="LastAlarm">What was found the last time.</param>
 public sealed record ScrubStatus(long Pages, long Rounds, long Alarms, string? LastAlarm, double? LastAlarmUnixMs);
 
-/// <summary>What became of the pages of this protection's epochs after the first copy; null when they are sent as captured.</summary>
+/// <summary>What became of the pages of this protection's epochs after the first copy; null while nobody stands by. Sent as captured, no page is counted.</summary>
 /// <param name="CapturedBytes">RAM as QEMU gave it.</param>
 /// <param name="ShippedBytes">Of it on the link.</param>
 /// <param name="UnchangedPages">Not sent: the standby has them.</param>

@@ -41,8 +41,19 @@ public sealed record RoundTripRow(string Mode, LatencySummary RoundTripMs, doubl
 
 public sealed record RoundTripReport(BenchHost Host, string QemuVersion, string Accelerator, IReadOnlyList<RoundTripRow> Rows);
 
+/// <summary>What was on the link of what was captured, after the first copy.</summary>
+/// <param name="Shipping">pages or changes.</param>
+/// <param name="TableBytes">What the primary's hashes take at the end.</param>
+/// <param name="KeeperCpus">Processors that the primary's keeper kept busy: 1 is one of them.</param>
+public sealed record ShippingRow(
+    string Workload, string Shipping, long CapturedBytes, long ShippedBytes, long UnchangedPages, long ZeroPages, long PartPages, long WholePages, long TableBytes,
+    double RequestsPerSecond, double CheckpointsPerSecond, double PauseMsP50, double KeeperCpus);
+
+public sealed record ShippingReport(BenchHost Host, string QemuVersion, string Accelerator, IReadOnlyList<ShippingRow> Rows);
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(CheckpointReport))]
 [JsonSerializable(typeof(TakeoverReport))]
 [JsonSerializable(typeof(RoundTripReport))]
+[JsonSerializable(typeof(ShippingReport))]
 public sealed partial class BenchJson : JsonSerializerContext;

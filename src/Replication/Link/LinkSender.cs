@@ -24,6 +24,7 @@ public sealed class LinkSender : IDisposable
     private readonly Queue<(FrameType Type, long Epoch, byte[] Payload)> _urgent = new();
     private readonly Queue<EpochBuffer> _epochs = new();
     private readonly Thread _thread;
+    private ShippingCounts _counts;
     private bool _closed;
     private bool _finish;
 
@@ -36,11 +37,8 @@ public sealed class LinkSender : IDisposable
         _thread.Start();
     }
 
-    /// <summary>RAM and device state of epochs, as captured, since the start.</summary>
-    public long TakenBytes { get; private set; }
-
-    /// <summary>What the encoder made of them; null without one.</summary>
-    public ShippingCounts? Counts => _encoder?.Counts;
+    /// <summary>What became of the RAM of epochs after the first copy.</summary>
+    public ShippingCounts Counts => _encoder?.Counts ?? _counts;
 
     /// <summary>Nothing is sent any more; what is shipped stays the shipper's.</summary>
     public bool IsClosed
@@ -227,16 +225,20 @@ public sealed class LinkSender : IDisposable
         }
         try
         {
-            TakenBytes += chunk.Used;
             if (type == FrameType.Ram && _encoder is not null && epoch.Epoch.Value > 0)
             {
                 _encoder.Encode(epoch.Epoch, chunk.Filled);
                 return;
             }
             _frames.Write(type, epoch.Epoch.Value, chunk.Filled);
-            if (type == FrameType.Ram)
+            if (type == FrameType.Ram && epoch.Epoch.Value == 0)
             {
                 _encoder?.First(chunk.Filled);
+            }
+            else if (type == FrameType.Ram)
+            {
+                _counts.CapturedBytes += chunk.Used;
+                _counts.ShippedBytes += chunk.Used;
             }
         }
         finally

@@ -63,7 +63,7 @@ internal sealed class CheckpointedMachine : IReceiverEvents, IAsyncDisposable
     public Epoch Applied => _image.Applied;
 
     /// <summary>What became of the pages of all epochs so far.</summary>
-    public ShippingCounts Shipped => _sender.Counts!.Value;
+    public ShippingCounts Shipped => _sender.Counts;
 
     /// <summary>Pages of the image that were compared by their hashes.</summary>
     public long ScrubbedPages => _receiver.ScrubbedPages;

@@ -73,7 +73,7 @@ internal sealed class ConnectedPair : IReceiverEvents, IDisposable
     }
 
     /// <summary>Waits until so much of epochs was taken by the sender.</summary>
-    public void WaitShipped(long bytes) => Wait(() => Sender.Counts?.CapturedBytes >= bytes, "shipped");
+    public void WaitShipped(long bytes) => Wait(() => Sender.Counts.CapturedBytes >= bytes, "shipped");
 
     public void WaitFailed() => Wait(() => Failure is not null, "failed");
 

@@ -28,7 +28,7 @@ public sealed class EpochEncoderTests
             pair.WaitApplied(epoch);
             guest.AssertEquals(pair, epoch);
         }
-        var counts = pair.Sender.Counts!.Value;
+        var counts = pair.Sender.Counts;
         Assert.True(counts is { UnchangedPages: > 0, ZeroPages: > 0, PartPages: > 0, WholePages: > 0 }, "every kind of page came");
         Assert.True(counts.ShippedBytes < counts.CapturedBytes / 2, $"{counts.ShippedBytes} of {counts.CapturedBytes} bytes");
         Assert.Equal(0, pair.PrimaryPool.UsedBytes);
@@ -54,10 +54,10 @@ public sealed class EpochEncoderTests
         using var pair = guest.Protect();
         pair.Ship(1, guest.Rewrite(change: false));
         pair.WaitApplied(1);
-        var once = pair.Sender.Counts!.Value;
+        var once = pair.Sender.Counts;
         pair.Ship(2, guest.Rewrite(change: false));
         pair.WaitApplied(2);
-        var twice = pair.Sender.Counts!.Value;
+        var twice = pair.Sender.Counts;
 
         Assert.Equal(RamPages, once.KnownPages);
         Assert.Equal(once.ShippedBytes, twice.ShippedBytes);
@@ -72,11 +72,11 @@ public sealed class EpochEncoderTests
         using var pair = guest.Protect();
         pair.Ship(1, guest.Rewrite(change: false));
         pair.WaitApplied(1);
-        var before = pair.Sender.Counts!.Value.ShippedBytes;
+        var before = pair.Sender.Counts.ShippedBytes;
         pair.Ship(2, guest.Rewrite(change: true));
         pair.WaitApplied(2);
 
-        Assert.Equal(RamPages * (PageRecord.HeaderBytes + PageRecord.PartBytes), pair.Sender.Counts!.Value.ShippedBytes - before);
+        Assert.Equal(RamPages * (PageRecord.HeaderBytes + PageRecord.PartBytes), pair.Sender.Counts.ShippedBytes - before);
         guest.AssertEquals(pair, 2);
     }
 

@@ -14,6 +14,10 @@ public class PayloadTests
     [Fact]
     public void Welcome_ThereAndBack_IsTheSame() => Assert.Equal(new Welcome("h2", "44"), Welcome.Parse(new Welcome("h2", "44").ToJson()));
 
+    [Fact]
+    public void Welcome_OfAnOlderStandby_SpeaksTheFirstDialect() =>
+        Assert.Equal(new Welcome("h2", "44", Dialect.First), Welcome.Parse("""{"host":"h2","incarnation":"44"}"""u8));
+
     [Theory]
     [InlineData("")]
     [InlineData("null")]
