@@ -74,8 +74,6 @@ internal sealed class ProtectionSession
     /// <summary>What became of captured pages; null while there is no link.</summary>
     public ShippingCounts? Shipping => _sender?.Counts;
 
-    public ShippingCounts? Shipping => _sender?.Counts;
-
     /// <summary>Pages hashed for the scrub, and how often all of the RAM was.</summary>
     public (long Pages, long Rounds) Scrubbed => _scrubber is { } scrubber ? (scrubber.Pages, scrubber.Rounds) : default;
     public Member Standby => _options.Standby;

@@ -60,16 +60,28 @@ internal sealed class GuestMemory(Random random)
         buffer.Complete();
     }
 
+    /// <summary>As guests write: zeros, again what it held once or holds now, some bytes, or all of it.</summary>
     private void Change(string block, byte[] memory, int page)
     {
         var content = memory.AsSpan(page * PageBytes, PageBytes);
-        if (random.Next(4) == 0)
+        switch (random.Next(8))
         {
-            content.Clear();
-            _stream.Page(block, (ulong)(page * PageBytes));
-            return;
+            case 0 or 1:
+                content.Clear();
+                _stream.Page(block, (ulong)(page * PageBytes));
+                return;
+            case 2:
+                content.Fill((byte)(page | 1));
+                break;
+            case 3:
+                break;
+            case 4 or 5:
+                content[random.Next(PageBytes)]++;
+                break;
+            default:
+                random.NextBytes(content);
+                break;
         }
-        random.NextBytes(content);
         _stream.Page(block, (ulong)(page * PageBytes), content);
     }
 }

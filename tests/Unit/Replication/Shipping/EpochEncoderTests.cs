@@ -1,8 +1,8 @@
 using Pollux.Core;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Shipping;
+using Pollux.Simulation.Shipping;
 using Pollux.Unit.Tests.Replication.Link;
-using Pollux.Unit.Tests.Replication.Standby;
 using Pollux.Wire.Replication;
 
 namespace Pollux.Unit.Tests.Replication.Shipping;

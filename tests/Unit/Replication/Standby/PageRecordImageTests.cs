@@ -2,6 +2,7 @@ using Pollux.Core;
 using Pollux.Linux.Memory;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Standby;
+using Pollux.Simulation.Shipping;
 using Pollux.Unit.Tests.Wire;
 using Pollux.Wire;
 using Pollux.Wire.Replication;
