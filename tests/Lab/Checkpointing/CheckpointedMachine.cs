@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using Pollux.Core;
@@ -39,6 +40,7 @@ internal sealed class CheckpointedMachine : IReceiverEvents, IAsyncDisposable
     private readonly LinkSender _sender;
     private readonly EpochReceiver _receiver;
     private readonly RamScrubber _scrubber;
+    private readonly List<double> _scrubMicros = [];
     private readonly object _lock = new();
     private Epoch _whole = Epoch.None;
     private string? _failure;
@@ -64,6 +66,9 @@ internal sealed class CheckpointedMachine : IReceiverEvents, IAsyncDisposable
 
     /// <summary>What became of the pages of all epochs so far.</summary>
     public ShippingCounts Shipped => _sender.Counts;
+
+    /// <summary>What hashing the most pages that a cut may take added to the guest's pause: the median so far.</summary>
+    public double ScrubMicros => _scrubMicros.Order().ElementAt(_scrubMicros.Count / 2);
 
     /// <summary>Pages of the image that were compared by their hashes.</summary>
     public long ScrubbedPages => _receiver.ScrubbedPages;
@@ -119,7 +124,9 @@ internal sealed class CheckpointedMachine : IReceiverEvents, IAsyncDisposable
         var buffer = new EpochBuffer(_pool, _image.Applied.Next);
         var pages = _channel.Capture(buffer).Pages;
         _scrubber.Choose();
+        var begin = Stopwatch.GetTimestamp();
         buffer.Scrub = _scrubber.Take();
+        _scrubMicros.Add(Stopwatch.GetElapsedTime(begin).TotalMicroseconds);
         Ship(buffer);
         return pages;
     }

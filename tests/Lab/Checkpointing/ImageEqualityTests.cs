@@ -71,7 +71,7 @@ public sealed class ImageEqualityTests(ITestOutputHelper output)
     private void Say(CheckpointedMachine machine)
     {
         var s = machine.Shipped;
-        output.WriteLine($"{s.ShippedBytes} of {s.CapturedBytes} bytes shipped; {s.UnchangedPages} unchanged, {s.ZeroPages} zero, {s.PartPages} in part, {s.WholePages} whole; {machine.ScrubbedPages} scrubbed");
+        output.WriteLine($"{s.ShippedBytes} of {s.CapturedBytes} bytes shipped; {s.UnchangedPages} unchanged, {s.ZeroPages} zero, {s.PartPages} in part, {s.WholePages} whole; {machine.ScrubbedPages} scrubbed in {machine.ScrubMicros:0} µs a cut");
         Assert.True(machine.ScrubbedPages > 0);
     }
 

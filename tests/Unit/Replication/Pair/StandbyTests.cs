@@ -127,6 +127,27 @@ public sealed class StandbyTests
     }
 
     [Fact]
+    public void AStandbyWhoseMemoryIsWrong_LeavesAndTakesNothing()
+    {
+        var wrong = new PairEvent.Dismissed("scrub: after epoch 3 the standby's memory is not the primary's");
+        foreach (var keeper in (PairScript[])[Ready(), Standing(), Deciding(), Standing().When(new PairEvent.PrimaryDown("its QEMU was killed"))])
+        {
+            keeper.When(wrong).IsIn(PairPhase.Gone).Does(new PairEffect.Leave(wrong.Why));
+        }
+    }
+
+    [Fact]
+    public void AStandbyWhoseMemoryIsFoundWrongWhileItTakesOver_GoesBackToTheOldPrimary()
+    {
+        // Unknown moves nothing: the swap under way is decided first, then the image refuses to be loaded.
+        var wrong = new PairEvent.Dismissed("scrub: after epoch 3 the standby's memory is not the primary's");
+        var keeper = Taking().When(wrong).IsIn(PairPhase.Taking).DoesNothing();
+        keeper.Wins().IsIn(PairPhase.Loading).When(wrong).IsIn(PairPhase.Loading).DoesNothing();
+        keeper.When(new PairEvent.LoadFailed(wrong.Why)).IsIn(PairPhase.SwappingBack);
+        Assert.Equal((RoleState.Running, A, null), (keeper.Sent.Next.State, keeper.Sent.Next.Primary, keeper.Sent.Next.Standby));
+    }
+
+    [Fact]
     public void AStandbyWhoseQemuDies_SaysSoAndLeaves()
     {
         var keeper = Standing().When(new PairEvent.QemuExited("killed by signal 9")).IsIn(PairPhase.Gone);
