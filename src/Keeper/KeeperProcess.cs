@@ -260,6 +260,13 @@ internal sealed partial class KeeperProcess : IPairEdge
         {
             await CheckpointChannel.EndColoAsync(guest.Qmp, _leaving.Token).ConfigureAwait(false);
         }
+        if (_loop.State.Phase != PairPhase.Alone)
+        {
+            // Stopped before it ran: the role says so, or is about to.
+            process.Kill();
+            await guest.DisposeAsync().ConfigureAwait(false);
+            return;
+        }
         guest.Egress.Pass();
         guest.Listen();
         _guest = guest; // last: from now on it may be protected

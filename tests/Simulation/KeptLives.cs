@@ -31,5 +31,8 @@ internal static class KeptLives
                 new Fault(3, FaultKind.FreezeKeeper, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.GoingSolo, 1, 5, 4_000), 2_000, 0.5),
             ],
             5_000)),
+        new("a VM is stopped while its QEMU starts; its guest's frames passed when the role said stopped", new FaultPlan(
+            [new Fault(1, FaultKind.Stop, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.Alone, 1, 0, 4_000), 1_000, 0.1)],
+            3_000)),
     ];
 }

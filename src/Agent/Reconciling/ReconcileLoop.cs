@@ -117,6 +117,8 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
             {
                 _memory[action.Vm] = memory with { Note = e.Message };
             }
+            // The next look comes soon enough: what fails at once is not tried again at once.
+            return;
         }
         Wake();
     }

@@ -147,6 +147,16 @@ internal sealed class SimulatedAgent
             : LocalVm.Nothing;
     }
 
+    /// <summary>What has failed is not tried again before the next look.</summary>
+    private void DoneOrFailed(bool done)
+    {
+        _isActing = false;
+        if (done)
+        {
+            Wake();
+        }
+    }
+
     private void Done()
     {
         _isActing = false;
@@ -195,7 +205,7 @@ internal sealed class SimulatedAgent
                 var endpoint = new StandbyEndpoint(_host.Id, _world.NewIncarnation(_host.Id), failed.Attempt, "", 0, StandbyState.Failed, failed.Why);
                 var lease = _lease;
                 _world.Calls.Put(
-                    Process, () => _world.Store.EndpointRevision(_host.Id), at => _world.Store.PutEndpoint(endpoint, lease, at), _ => Done(), _ => Done());
+                    Process, () => _world.Store.EndpointRevision(_host.Id), at => _world.Store.PutEndpoint(endpoint, lease, at), DoneOrFailed, _ => DoneOrFailed(false));
                 break;
             default:
                 throw new InvalidOperationException($"no such action: {action}");

@@ -255,6 +255,11 @@ internal sealed partial class SimulatedKeeper
                 Post(new PairEvent.QemuExited("QEMU ended before it was attached"));
                 return;
             }
+            if (State.Phase != PairPhase.Alone)
+            {
+                qemu.Process.Kill();
+                return;
+            }
             Attach(qemu);
             qemu.EndCheckpoints();
             Pass();
