@@ -119,11 +119,13 @@ internal sealed partial class KeeperProcess
         patience.CancelAfter(PowerDownWithin);
         try
         {
+            _powerDownAsked = true;
             await _guest.Qmp.ExecuteAsync("system_powerdown", null, patience.Token).ConfigureAwait(false);
             await UntilAsync(s => s.Phase == PairPhase.Gone, patience.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
+            _powerDownAsked = false;
             throw new PolluxException($"the guest did not power down within {PowerDownWithin.TotalSeconds:F0} s", "stop it with --force");
         }
     }

@@ -41,6 +41,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     private StandbyTarget? _target;
     private Task _sessionEnded = Task.CompletedTask;
     private volatile bool _stopWanted;
+    private volatile bool _powerDownAsked;
     private volatile bool _guestShutDown;
 
     private KeeperProcess(Machine machine, QemuProcess? orphan, EtcdStore store, PeerTls tls)
@@ -324,7 +325,8 @@ internal sealed partial class KeeperProcess : IPairEdge
             // A signal to QEMU says SHUTDOWN too, and is a death like any other: QEMU's exit tells it.
             case "SHUTDOWN" when e.Data.TryGetProperty("guest", out var byGuest) && byGuest.GetBoolean():
                 KeeperLog.Say("the guest has shut down");
-                _guestShutDown = true;
+                // Not by itself when it was asked to: a user who starts it again meanwhile is obeyed.
+                _guestShutDown = !_powerDownAsked;
                 Stop();
                 break;
         }
