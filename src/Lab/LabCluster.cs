@@ -52,18 +52,19 @@ public sealed class LabCluster
     /// A failure takes down what this call built.
     /// </summary>
     /// <param name="withAgents">False leaves the agents out: hosts and etcd alone.</param>
+    /// <param name="qemu">The QEMU of every host; null: the one in PATH.</param>
     /// <exception cref="PolluxException">Not root, a lab of that name with other hosts, or something does not come up.</exception>
     public static async Task<LabCluster> UpAsync(
-        LabName name, int hosts, bool withAgents = true, IProgress<string>? progress = null, CancellationToken cancellation = default)
+        LabName name, int hosts, bool withAgents = true, IProgress<string>? progress = null, CancellationToken cancellation = default, string? qemu = null)
     {
         RequireRoot();
         var programs = LabPrograms.Find();
-        var lab = new LabCluster(LabPlan.Create(name, hosts), new PlanFile(hosts, withAgents), programs);
+        var lab = new LabCluster(LabPlan.Create(name, hosts), new PlanFile(hosts, withAgents, qemu), programs);
         using var changing = await LabLock.TakeAsync(name, cancellation).ConfigureAwait(false);
         var existing = PlanFile.TryRead(name);
         if (existing is not null && existing != lab._file)
         {
-            throw new PolluxException($"lab '{name}' is up with {existing.Hosts} hosts, not {hosts}", "pollux lab down, or choose another name with --name");
+            throw new PolluxException($"lab '{name}' is up with {existing.Hosts} hosts{(existing.Qemu == qemu ? $", not {hosts}" : " and another QEMU")}", "pollux lab down, or choose another name with --name");
         }
         try
         {
@@ -173,7 +174,7 @@ public sealed class LabCluster
         Name.Cgroup.Create();
         Name.ToolsCgroup.Create();
         using var authority = ClusterAuthority.CreateOrOpen(Name.AuthorityDirectory);
-        var files = new HostFiles(_plan, Programs, _file.WithAgents);
+        var files = new HostFiles(_plan, Programs, _file);
         foreach (var member in _plan.Members)
         {
             files.Write(member, authority);

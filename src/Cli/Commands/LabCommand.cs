@@ -30,6 +30,12 @@ internal static class LabCommand
 
     private static readonly Argument<string> VmAtHost = new("VM@HOST") { Description = "a VM and the host on which to strike it" };
 
+    internal static readonly Option<string?> Qemu = new("--qemu") { Description = "the QEMU of every host; default: qemu-system-x86_64 in PATH", HelpName = "file" };
+
+    /// <summary>Hosts have directories of their own, so the path must be whole.</summary>
+    internal static string? QemuOf(Invocation invocation) => invocation.Get(Qemu) is not { } file ? null
+        : File.Exists(file) ? Path.GetFullPath(file) : throw new PolluxException($"there is no file {file}", "name the QEMU binary, or a script that starts it");
+
     internal static Command Create()
     {
         return new Command("lab", "Run a cluster on this machine, in namespaces, and do harm to it. Needs root.")
@@ -60,12 +66,12 @@ internal static class LabCommand
     {
         var hosts = new Option<int>("--hosts") { Description = "how many data hosts; with 2 comes a witness 'w'", DefaultValueFactory = _ => 2 };
         var noAgents = new Option<bool>("--no-agents") { Description = "hosts and etcd alone", Hidden = true };
-        var command = new Command("up", "Build the lab, or power on what is off in it; ready when everything answers") { hosts, noAgents };
+        var command = new Command("up", "Build the lab, or power on what is off in it; ready when everything answers") { hosts, Qemu, noAgents };
         command.WithExamples("pollux lab up", "pollux lab up --hosts 3 --name second").Does(async invocation =>
         {
             var name = LabName.Choose(invocation.Get(Name));
             var progress = new ProgressLines(invocation);
-            var lab = await LabCluster.UpAsync(name, invocation.Get(hosts), !invocation.Get(noAgents), progress, invocation.Cancellation);
+            var lab = await LabCluster.UpAsync(name, invocation.Get(hosts), !invocation.Get(noAgents), progress, invocation.Cancellation, QemuOf(invocation));
             await ShowAsync(lab, invocation);
         });
         return command;

@@ -27,7 +27,7 @@ internal static class TortureCommand
     {
         var command = new Command("torture", "Strike a protected VM under load, round after round, and judge each from outside. Builds a lab of its own and removes it.")
         {
-            Seed, Rounds, Vm, Only, List, Json,
+            Seed, Rounds, Vm, LabCommand.Qemu, Only, List, Json,
         };
         Rounds.Validators.Add(result =>
         {
@@ -62,7 +62,7 @@ internal static class TortureCommand
         using var only = LabLock.TryTake(name, "torture")
             ?? throw new PolluxException($"a torture runs in lab '{name}' already", "wait for it, or choose another name with --name");
         var verdicts = new List<TortureVerdict>();
-        await using var run = new TortureRun(name, seed, invocation.Get(Vm), new ProgressLines(invocation));
+        await using var run = new TortureRun(name, seed, invocation.Get(Vm), new ProgressLines(invocation), LabCommand.QemuOf(invocation));
         try
         {
             await run.PlayAsync(rounds, verdict =>

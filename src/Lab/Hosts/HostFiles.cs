@@ -6,7 +6,7 @@ using Pollux.Lab.Layout;
 namespace Pollux.Lab.Hosts;
 
 /// <summary>What a host finds at power-on: its certificates, its agent's configuration, and the list of its services.</summary>
-internal sealed class HostFiles(LabPlan plan, LabPrograms programs, bool withAgents)
+internal sealed class HostFiles(LabPlan plan, LabPrograms programs, PlanFile asked)
 {
     internal const int AgentPort = 7080;
     internal const int LeaseSeconds = 5;
@@ -50,7 +50,7 @@ internal sealed class HostFiles(LabPlan plan, LabPrograms programs, bool withAge
         {
             text.Append("keep etcd ").AppendJoin(' ', EtcdCommand(member).Select(Quoted)).Append(" &\n");
         }
-        if (withAgents && !member.IsWitness)
+        if (asked.WithAgents && !member.IsWitness)
         {
             text.Append(CultureInfo.InvariantCulture, $"keep polluxd {Quoted(programs.Agent)} &\n");
         }
@@ -86,7 +86,7 @@ internal sealed class HostFiles(LabPlan plan, LabPrograms programs, bool withAge
           ca: {TlsDirectory}/ca.crt
           certificate: {TlsDirectory}/host.crt
           key: {TlsDirectory}/host.key
-        qemu: qemu-system-x86_64
+        qemu: "{asked.Qemu ?? "qemu-system-x86_64"}"
         tcgShim: "{programs.TcgShim}"
         keeper: "{programs.Keeper}"
         cgroupRoot: "{plan.Lab.CgroupOf(member).Path}"

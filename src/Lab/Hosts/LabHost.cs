@@ -30,6 +30,10 @@ public sealed class LabHost(LabName lab, LabMember member)
     private const string KeeperName = "pollux-keeper";
     private const string EtcdName = "etcd";
     private const string QemuName = "qemu-system-x86";
+
+    /// <summary>A QEMU that was unpacked with its own libraries is started by its own loader (eng/unpack-qemu.sh).</summary>
+    private const string LoaderName = "ld-linux-x86-64";
+    private const string QemuBinary = "/qemu-system-x86_64";
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
 
     public LabMember Member => member;
@@ -125,7 +129,9 @@ public sealed class LabHost(LabName lab, LabMember member)
 
     public IReadOnlyList<int> FindKeepers(VmName? vm = null) => Find(KeeperName, vm);
 
-    public IReadOnlyList<int> FindQemus(VmName? vm = null) => Find(QemuName, vm);
+    public IReadOnlyList<int> FindQemus(VmName? vm = null) =>
+        [.. Find(QemuName, vm), .. Cgroup.Processes().Where(p => ProcessTable.NameOf(p)?.StartsWith(LoaderName, StringComparison.Ordinal) == true
+            && Mentions(p, QemuBinary) && (vm is null || Mentions(p, $"/vms/{vm}/")))];
 
     /// <summary>The processes of that name whose command line mentions the VM's run directory.</summary>
     private List<int> Find(string name, VmName? vm) =>

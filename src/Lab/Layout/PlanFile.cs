@@ -5,7 +5,8 @@ using Pollux.Core;
 namespace Pollux.Lab.Layout;
 
 /// <summary>How the lab was asked for, in its state directory: everything else follows from this or is asked of the kernel.</summary>
-internal sealed record PlanFile(int Hosts, bool WithAgents)
+/// <param name="Qemu">The QEMU of every host; null: the one in PATH.</param>
+internal sealed record PlanFile(int Hosts, bool WithAgents, string? Qemu = null)
 {
     internal static PlanFile? TryRead(LabName lab)
     {

@@ -4,7 +4,7 @@ using Pollux.Lab.Layout;
 namespace Pollux.Lab.Torture;
 
 /// <summary>A whole torture: a lab of its own, the rounds of a schedule in turn, and a fresh lab after each round that failed.</summary>
-public sealed class TortureRun(LabName name, ulong seed, string? specFile, IProgress<string> progress) : IAsyncDisposable
+public sealed class TortureRun(LabName name, ulong seed, string? specFile, IProgress<string> progress, string? qemu = null) : IAsyncDisposable
 {
     private TortureLab? _lab;
 
@@ -31,7 +31,7 @@ public sealed class TortureRun(LabName name, ulong seed, string? specFile, IProg
     private async Task<TortureLab> PrepareAsync(CancellationToken cancellation)
     {
         await LabCluster.DownAsync(name, cancellation).ConfigureAwait(false);
-        var cluster = await LabCluster.UpAsync(name, hosts: 2, withAgents: true, progress, cancellation).ConfigureAwait(false);
+        var cluster = await LabCluster.UpAsync(name, hosts: 2, withAgents: true, progress, cancellation, qemu).ConfigureAwait(false);
         var spec = await TortureLab.ReadSpecAsync(specFile ?? TortureLab.DefaultSpecOf(cluster), cancellation).ConfigureAwait(false);
         return await TortureLab.PrepareAsync(cluster, spec, progress, cancellation).ConfigureAwait(false);
     }
