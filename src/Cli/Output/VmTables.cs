@@ -69,12 +69,12 @@ internal static class VmTables
             row("link", $"{shipping.ShippedBytes >> 20} MiB sent of {shipping.CapturedBytes >> 20} captured ({Number(100.0 * shipping.ShippedBytes / shipping.CapturedBytes)} %)");
             if (shipping.TableBytes > 0)
             {
-                row("", $"pages: {shipping.UnchangedPages} unchanged, {shipping.ZeroPages} zero, {shipping.PartPages} in part, {shipping.WholePages} whole; table {shipping.TableBytes >> 20} MiB");
+                row("", $"pages: {shipping.UnchangedPages} unchanged, {shipping.ZeroPages} zero, {shipping.PartPages} in part, {shipping.WholePages} whole; table {Number(shipping.TableBytes / (double)(1 << 20))} MiB");
             }
         }
         if (keeper.Scrub is { } scrub)
         {
-            row("scrub", $"{scrub.Pages} pages compared with the standby's, all of the RAM {scrub.Rounds} times");
+            row("scrub", $"{scrub.Pages} pages compared with the standby's, whole rounds over the RAM: {scrub.Rounds}");
             if (scrub is { LastAlarm: { } alarm, LastAlarmUnixMs: { } unixMs })
             {
                 var at = DateTimeOffset.FromUnixTimeMilliseconds((long)unixMs);
