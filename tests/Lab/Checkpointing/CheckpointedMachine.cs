@@ -24,7 +24,7 @@ namespace Pollux.Lab.Tests.Checkpointing;
 /// </summary>
 internal sealed class CheckpointedMachine : IReceiverEvents, IAsyncDisposable
 {
-    private const string Qemu = "qemu-system-x86_64";
+    private const string Stock = "qemu-system-x86_64";
     private const long BufferCeiling = 1L << 30;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(50);
@@ -80,16 +80,16 @@ internal sealed class CheckpointedMachine : IReceiverEvents, IAsyncDisposable
 
     /// <summary>Boots the guest and waits until it is <paramref name="up"/>.</summary>
     /// <param name="more">Arguments beside those of the product.</param>
-    public static async Task<CheckpointedMachine> BootAsync(VmSpec spec, string[] more, Func<CheckpointedMachine, bool> up)
+    public static async Task<CheckpointedMachine> BootAsync(VmSpec spec, string[] more, Func<CheckpointedMachine, bool> up, string qemu = Stock)
     {
-        var version = await QemuVersion.OfAsync(Qemu, CancellationToken.None);
+        var version = await QemuVersion.OfAsync(qemu, CancellationToken.None);
         var bytes = QemuCommandLine.RamBytes(spec, version, spec.Accelerator);
         var directory = Directory.CreateTempSubdirectory("pollux-").FullName;
         var paths = new QemuPaths(directory, $"/dev/shm/{Path.GetFileName(directory)}.ram");
         var guestRam = MemoryMap.CreateFile(paths.RamFile, bytes);
         var preload = spec.Accelerator == Accelerator.Tcg && version.NeedsTcgShim ? LabPrograms.ShimOfCheckout() : null;
         var process = QemuProcess.Start(new QemuLaunch(
-            Qemu, [.. QemuCommandLine.Build(spec, QemuSide.Primary, paths, version, spec.Accelerator), .. more], null, preload, paths.Log));
+            qemu, [.. QemuCommandLine.Build(spec, QemuSide.Primary, paths, version, spec.Accelerator), .. more], null, preload, paths.Log));
         var machine = new CheckpointedMachine(directory, paths, guestRam, MemoryMap.AllocateAnonymous(bytes), process);
         try
         {

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Pollux.Core;
 using Pollux.Lab.Layout;
+using Pollux.Lab.Tests.Breadth;
 using Pollux.Qemu.Spec;
 using Xunit.Abstractions;
 
@@ -21,10 +22,18 @@ public sealed class ImageEqualityTests(ITestOutputHelper output)
     private static string Cache => Path.Combine(LabPrograms.Find().Root, ".cache/guests");
 
     [Fact]
-    public async Task LinuxUnderEmulation_DirtyingMemory_ImageEqualsItsRamAtEveryCut()
+    public Task LinuxUnderEmulation_DirtyingMemory_ImageEqualsItsRamAtEveryCut() => LinuxAsync("qemu-system-x86_64");
+
+    [Theory]
+    [Trait("Suite", "long")]
+    [InlineData("trixie")]
+    [InlineData("trixie-backports")]
+    public async Task LinuxUnderTheQemuOfALaterDebian_ImageEqualsItsRamAtEveryCut(string suite) => await LinuxAsync(await UnpackedQemu.OfAsync(suite));
+
+    private async Task LinuxAsync(string qemu)
     {
         var spec = Spec(Accelerator.Tcg, 192, Path.Combine(Cache, "redis/vmlinuz"), Path.Combine(Cache, "redis/initrd.gz"), "console=ttyS0 pollux.dirty=48:4000");
-        await using var machine = await CheckpointedMachine.BootAsync(spec, [], m => m.Console().Contains("starting redis", StringComparison.Ordinal));
+        await using var machine = await CheckpointedMachine.BootAsync(spec, [], m => m.Console().Contains("starting redis", StringComparison.Ordinal), qemu);
         machine.CopyFirst();
         AssertEqual(machine);
         var pages = CutAndCompare(machine, epochs: 40);
