@@ -45,6 +45,9 @@ public sealed class RegisterLoad : IAsyncDisposable
     private RegisterLoad(Func<Socket> openSocket, IPEndPoint server, ulong seed) =>
         (_openSocket, _server, _prefix) = (openSocket, server, string.Create(CultureInfo.InvariantCulture, $"register:{seed:x}:"));
 
+    /// <summary>How many operations have come to an end so far.</summary>
+    public int Done => Volatile.Read(ref _noted);
+
     /// <summary>Begins; the server must serve. Its keys must not be emptied meanwhile.</summary>
     /// <param name="seed">Makes the choice of operations, and the keys, this run's own.</param>
     public static RegisterLoad Start(Func<Socket> openSocket, IPEndPoint server, ulong seed)
