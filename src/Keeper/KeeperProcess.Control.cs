@@ -125,8 +125,12 @@ internal sealed partial class KeeperProcess
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            _powerDownAsked = false;
             throw new PolluxException($"the guest did not power down within {PowerDownWithin.TotalSeconds:F0} s", "stop it with --force");
+        }
+        finally
+        {
+            // What the guest does later it does by itself.
+            _powerDownAsked = _loop.State.Phase is PairPhase.Stopping or PairPhase.Gone;
         }
     }
 

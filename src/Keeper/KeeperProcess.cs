@@ -20,6 +20,7 @@ namespace Pollux.Keeper;
 internal sealed partial class KeeperProcess : IPairEdge
 {
     private static readonly TimeSpan TakeoverPatience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan RunningWithin = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LastWordsWithin = TimeSpan.FromMilliseconds(500);
     private static readonly Epoch FirstHeldEpoch = new(1);
 
@@ -132,7 +133,7 @@ internal sealed partial class KeeperProcess : IPairEdge
         switch (effect)
         {
             case PairEffect.ReadRole read:
-                _roles.Read(read.Again);
+                _roles.Read(read.Again, _loop.State.Question);
                 break;
             case PairEffect.SwapRole swap:
                 _roles.Swap(swap.Swap, swap.Again);
@@ -397,11 +398,39 @@ internal sealed partial class KeeperProcess : IPairEdge
         var standby = _standby!;
         await standby.LoadAsync(epoch).ConfigureAwait(false);
         FaultPoint.Pass(FaultPoints.Loaded);
-        // Once more, as late as can be: after the swap to `running` the old primary is thrown away, and a QEMU that is being killed tells nobody.
-        await standby.Guest.Qmp.ExecuteAsync("query-status", null, _leaving.Token).ConfigureAwait(false);
+        await RequireRunningAsync(standby.Guest).ConfigureAwait(false);
         standby.Guest.Listen();
         standby.Guest.Replay(standby.Service.Ingress.TakeAfter(epoch));
         _loop.Post(new PairEvent.Loaded());
+    }
+
+    /// <summary>
+    /// Once more, as late as can be: after the swap to <c>running</c> the old primary is thrown away, and a QEMU that is being killed, or hangs, tells
+    /// nobody. A guest that had shut down before the cut does not run either.
+    /// </summary>
+    /// <exception cref="PolluxException">It does not run.</exception>
+    private async Task RequireRunningAsync(Guest guest)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(_leaving.Token);
+        patience.CancelAfter(RunningWithin);
+        try
+        {
+            string? status;
+            do
+            {
+                var answer = await guest.Qmp.ExecuteAsync("query-status", null, patience.Token).ConfigureAwait(false);
+                status = answer.GetProperty("status").GetString();
+            }
+            while (status is "inmigrate" or "paused" && !patience.IsCancellationRequested);
+            if (status != "running")
+            {
+                throw new PolluxException($"the guest does not run after its state was loaded: QEMU says '{status}'");
+            }
+        }
+        catch (OperationCanceledException) when (!_leaving.IsCancellationRequested)
+        {
+            throw new PolluxException($"QEMU does not run the guest within {RunningWithin.TotalSeconds:0.#} s after its state was loaded");
+        }
     }
 
     private void OpenNetwork()

@@ -32,6 +32,9 @@ internal sealed class ProtectionSession
 
     private const int RoomLookMs = 5;
 
+    /// <summary>A standby whose heart beats but that commits nothing is lost all the same. A slow link takes seconds for a full buffer.</summary>
+    private static readonly TimeSpan CommitWithin = TimeSpan.FromSeconds(60);
+
     private readonly Guest _guest;
     private readonly ProtectionOptions _options;
     private readonly Action<PairEvent> _post;
@@ -387,10 +390,20 @@ internal sealed class ProtectionSession
                 return;
             }
             _linkWaits++;
+            var (since, committed) = (Stopwatch.GetTimestamp(), _committed);
             while (Waits())
             {
                 // Room is not announced.
                 Monitor.Wait(_commitLock, RoomLookMs);
+                if (_committed != committed)
+                {
+                    (since, committed) = (Stopwatch.GetTimestamp(), _committed);
+                }
+                if (Stopwatch.GetElapsedTime(since) > CommitWithin)
+                {
+                    Report(new PairEvent.LinkDown($"no checkpoint was acknowledged for {CommitWithin.TotalSeconds:0} s"));
+                    since = Stopwatch.GetTimestamp();
+                }
             }
         }
     }

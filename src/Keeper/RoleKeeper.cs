@@ -17,10 +17,11 @@ internal sealed class RoleKeeper(IClusterStore store, VmName vm, HostId host, Ac
     private readonly string _key = StoreKeys.Role(vm);
     private int _watching;
 
-    public void Read(bool again) => Run(async cancellation =>
+    /// <param name="question">Goes into the answer (<see cref="PairState.Question"/>).</param>
+    public void Read(bool again, long question) => Run(async cancellation =>
     {
         await PauseAsync(again, cancellation).ConfigureAwait(false);
-        post(await ReadOnceAsync(cancellation).ConfigureAwait(false));
+        post(await ReadOnceAsync(question, cancellation).ConfigureAwait(false));
     });
 
     public void Swap(PendingSwap swap, bool again) => Run(async cancellation =>
@@ -52,7 +53,7 @@ internal sealed class RoleKeeper(IClusterStore store, VmName vm, HostId host, Ac
             {
                 while (still())
                 {
-                    post(await ReadOnceAsync(cancellation).ConfigureAwait(false));
+                    post(await ReadOnceAsync(PairEvent.RoleRead.Watched, cancellation).ConfigureAwait(false));
                     await Task.Delay(WatchEvery, cancellation).ConfigureAwait(false);
                 }
             }
@@ -65,20 +66,20 @@ internal sealed class RoleKeeper(IClusterStore store, VmName vm, HostId host, Ac
 
     public void Dispose() => _ended.Cancel();
 
-    private async Task<PairEvent> ReadOnceAsync(CancellationToken cancellation)
+    private async Task<PairEvent> ReadOnceAsync(long question, CancellationToken cancellation)
     {
         try
         {
             var entry = await store.GetAsync(_key, cancellation).ConfigureAwait(false);
             if (!FaultPoint.Pass(FaultPoints.ReadAnswer))
             {
-                return new PairEvent.ReadFailed("the answer was lost (fault point)");
+                return new PairEvent.ReadFailed("the answer was lost (fault point)", question);
             }
-            return new PairEvent.RoleRead(entry is null ? null : Role.FromJson(entry.Value), entry?.ModRevision ?? 0);
+            return new PairEvent.RoleRead(entry is null ? null : Role.FromJson(entry.Value), entry?.ModRevision ?? 0, question);
         }
         catch (StoreUnavailableException e)
         {
-            return new PairEvent.ReadFailed(e.Message);
+            return new PairEvent.ReadFailed(e.Message, question);
         }
     }
 

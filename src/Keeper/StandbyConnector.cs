@@ -36,6 +36,7 @@ internal static class StandbyConnector
     private static (FrameStream Frames, Welcome Welcome) ConnectOne(StandbyTarget standby, PeerTls tls, Hello hello)
     {
         var client = new TcpClient { NoDelay = true };
+        DataTimeout.Apply(client.Client);
         try
         {
             if (!client.ConnectAsync(standby.Address, standby.Port).Wait(Within))

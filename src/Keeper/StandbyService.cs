@@ -157,6 +157,7 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
         try
         {
             client.NoDelay = true;
+            DataTimeout.Apply(client.Client);
             client.ReceiveTimeout = client.SendTimeout = (int)HandshakeWithin.TotalMilliseconds;
             stream = new SslStream(client.GetStream());
             stream.AuthenticateAsServer(_tls.ForServer());

@@ -21,7 +21,11 @@ internal sealed class StandbySide : IAsyncDisposable
     private static readonly TimeSpan LoadWithin = TimeSpan.FromSeconds(10);
 
     /// <summary>Beside the guest's RAM, for epochs that are whole but not applied yet, and frames.</summary>
-    private const long SlackBytes = 64 << 20;
+    private const long SlackBytes = 256 << 20;
+
+    /// <summary>An epoch in which every page is dirty must fit, each page with its header.</summary>
+    private const long PageBytes = 4096;
+    private const long HeaderBytesMost = 16;
 
     private readonly MemoryMap _ram;
     private readonly StandbyImage _image;
@@ -33,7 +37,7 @@ internal sealed class StandbySide : IAsyncDisposable
     {
         (Guest, _ram, _incoming, _rehearsal) = (guest, ram, incoming, rehearsal);
         _image = new StandbyImage(ram, QemuCommandLine.RamBlock);
-        _pool = new ChunkPool(machine.RamBytes + SlackBytes);
+        _pool = new ChunkPool(machine.RamBytes + machine.RamBytes / PageBytes * HeaderBytesMost + SlackBytes);
         var terms = new StandbyTerms(machine.Spec.Name, me, machine.SpecDigest, machine.Qemu, machine.RamBytes);
         Service = new StandbyService(terms, IPAddress.Parse(machine.Config.ListenAddress), tls, guest, _image, _pool, post);
     }

@@ -81,7 +81,7 @@ internal static class TortureCommand
             await File.WriteAllTextAsync(file, JsonSerializer.Serialize(report, TortureJson.Default.TortureReport) + "\n", CancellationToken.None);
         }
         invocation.Result(report, TortureJson.Default.TortureReport, Show);
-        return report is { Failed: 0, Rounds: > 0 } ? PolluxCommand.Done : PolluxCommand.Failed;
+        return report is { Failed: 0, Unreached: 0 } && report.Rounds == rounds.Count ? PolluxCommand.Done : PolluxCommand.Failed;
     }
 
     private static void Tell(Invocation invocation, TortureVerdict verdict)

@@ -6,8 +6,17 @@ namespace Pollux.Replication.Pair;
 public abstract record PairEvent
 {
     // The store
-    public sealed record RoleRead(Role? Role, long Revision) : PairEvent;
-    public sealed record ReadFailed(string Why) : PairEvent;
+    /// <summary>
+    /// <paramref name="Question"/>: <see cref="PairState.Question"/> when it was asked, so that an answer from before a later question is not
+    /// taken for an answer to it; <see cref="Watched"/>: nobody asked, it is one of the looks of a watch.
+    /// </summary>
+    public sealed record RoleRead(Role? Role, long Revision, long Question = RoleRead.Any) : PairEvent
+    {
+        public const long Any = 0;
+        public const long Watched = -1;
+    }
+
+    public sealed record ReadFailed(string Why, long Question = RoleRead.Any) : PairEvent;
     public sealed record SwapWon(string Nonce, long Revision) : PairEvent;
 
     /// <summary><paramref name="LeaseGone"/>: the role was as expected, but the own host's lease is not alive (rule 6).</summary>

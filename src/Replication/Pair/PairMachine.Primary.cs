@@ -28,7 +28,8 @@ public static partial class PairMachine
         (PairPhase.Protected, PairEvent.WasLate late) => new(
             s with { Phase = PairPhase.Verifying, VerifyAfter = late.Open, Reason = $"was late by {late.GapMs:F0} ms" }, [new PairEffect.ReadRole()]),
         // Rule 8 holds wherever an acknowledgement may release something.
-        (PairPhase.Protecting or PairPhase.GoingSolo, PairEvent.WasLate) => Stay(s with { IsLate = true }),
+        (PairPhase.Verifying, PairEvent.WasLate late) => new(s with { VerifyAfter = late.Open }, [new PairEffect.ReadRole()]),
+        (PairPhase.Protecting or PairPhase.GoingSolo, PairEvent.WasLate late) => Stay(s with { IsLate = true, VerifyAfter = late.Open }),
         (PairPhase.HandingOver, PairEvent.WasLate) => new(s with { IsLate = true }, [new PairEffect.ReadRole()]),
         (PairPhase.Protected or PairPhase.HandingOver, _) when LossOf(e) is { } why => GoSolo(s, why),
 

@@ -19,7 +19,29 @@ public static partial class PairMachine
 {
     private static readonly IReadOnlyList<PairEffect> Nothing = [];
 
-    public static Transition Step(PairState state, PairEvent e) => e switch
+    public static Transition Step(PairState state, PairEvent e)
+    {
+        if (IsStale(state, e))
+        {
+            return Stay(state);
+        }
+        var step = Decide(state, e);
+        return step.Effects.Any(f => f is PairEffect.ReadRole) ? step with { State = step.State with { Question = state.Question + 1 } } : step;
+    }
+
+    /// <summary>A host may stand still between a question and its answer, and ask anew before it hears the old answer.</summary>
+    private static bool IsStale(PairState state, PairEvent e)
+    {
+        var question = e switch
+        {
+            PairEvent.RoleRead read => read.Question,
+            PairEvent.ReadFailed failed => failed.Question,
+            _ => PairEvent.RoleRead.Any,
+        };
+        return question == PairEvent.RoleRead.Watched ? state.Phase != PairPhase.Frozen : question != PairEvent.RoleRead.Any && question != state.Question;
+    }
+
+    private static Transition Decide(PairState state, PairEvent e) => e switch
     {
         PairEvent.SwapWon won => IsPending(state, won.Nonce) ? AfterSwap(Adopt(state, state.Pending!.Next, won.Revision)) : Stay(state),
         PairEvent.SwapLost { LeaseGone: true } lost => IsPending(state, lost.Nonce)

@@ -86,6 +86,9 @@ public sealed record PairState
     /// <summary>Counts the swaps of this incarnation; makes each nonce new.</summary>
     public long Swaps { get; init; }
 
+    /// <summary>Counts the reads of the role that were asked for; only the last one's answer is heard.</summary>
+    public long Question { get; init; }
+
     /// <summary>Primary: the highest epoch acknowledged to it. Standby: the highest it acknowledged.</summary>
     public Epoch Acknowledged { get; init; } = Epoch.None;
 

@@ -185,7 +185,7 @@ internal sealed partial class SimulatedKeeper
     {
         switch (effect)
         {
-            case PairEffect.ReadRole read: _roles.Read(read.Again); break;
+            case PairEffect.ReadRole read: _roles.Read(read.Again, State.Question); break;
             case PairEffect.SwapRole swap: _roles.Swap(swap.Swap, swap.Again); break;
             case PairEffect.WatchRole:
                 _roles.Watch(() => State.Phase == PairPhase.Frozen);

@@ -14,7 +14,7 @@ internal sealed class SimulatedRoles(World world, SimulatedProcess process, Acti
     private bool _isEnded;
     private bool _isWatching;
 
-    public void Read(bool again) => process.After(again ? AgainAfterMs : process.Host.Jitter(), () => ReadOnce(Post));
+    public void Read(bool again, long question) => process.After(again ? AgainAfterMs : process.Host.Jitter(), () => ReadOnce(question, Post));
 
     public void Swap(PendingSwap swap, bool again) => process.After(again ? AgainAfterMs : process.Host.Jitter(), () =>
     {
@@ -42,19 +42,19 @@ internal sealed class SimulatedRoles(World world, SimulatedProcess process, Acti
             _isWatching = false;
             return;
         }
-        ReadOnce(e =>
+        ReadOnce(PairEvent.RoleRead.Watched, e =>
         {
             Post(e);
             process.After(WatchEveryMs, () => WatchOnce(still));
         });
     }
 
-    private void ReadOnce(Action<PairEvent> then)
+    private void ReadOnce(long question, Action<PairEvent> then)
     {
         if (!_isEnded)
         {
             world.Calls.Ask(
-                process, world.Store.ReadRole, read => then(new PairEvent.RoleRead(read.Item1, read.Item2)), why => then(new PairEvent.ReadFailed(why)));
+                process, world.Store.ReadRole, read => then(new PairEvent.RoleRead(read.Item1, read.Item2, question)), why => then(new PairEvent.ReadFailed(why, question)));
         }
     }
 

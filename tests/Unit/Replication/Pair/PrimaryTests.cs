@@ -235,6 +235,23 @@ public sealed class PrimaryTests
         Assert.Equal(8, keeper.Sent.ExpectedRevision);
     }
 
+    /// <summary>The host stands still between a question and its answer: what was true before says nothing now.</summary>
+    [Fact]
+    public void Rule8_LateAgainBeforeTheAnswer_HearsOnlyTheAnswerToTheLaterQuestion()
+    {
+        var keeper = Protected().When(new PairEvent.WasLate(400, new Epoch(3)));
+        var first = keeper.State.Question;
+        keeper = keeper.When(new PairEvent.WasLate(5_000, new Epoch(4))).IsIn(PairPhase.Verifying).Does(new PairEffect.ReadRole());
+        keeper.When(new PairEvent.RoleRead(RoleProtected(), 7, first)).IsIn(PairPhase.Verifying).DoesNothing();
+        keeper.When(new PairEvent.ReadFailed("no answer", first)).IsIn(PairPhase.Verifying).DoesNothing();
+        keeper.Acknowledged(4).IsIn(PairPhase.Verifying);
+        keeper.When(new PairEvent.RoleRead(RoleProtected(), 7, first + 1)).IsIn(PairPhase.Protected);
+    }
+
+    [Fact]
+    public void Rule8_WhatAWatchSaw_AnswersNoQuestion() =>
+        Protected().When(new PairEvent.WasLate(400, new Epoch(3))).When(new PairEvent.RoleRead(RoleProtected(), 7, PairEvent.RoleRead.Watched)).IsIn(PairPhase.Verifying).DoesNothing();
+
     [Fact]
     public void PlannedTakeover_TellsTheStandbyOnlyWhenTheLastEpochIsCommitted()
     {
