@@ -97,6 +97,7 @@ internal sealed partial class KeeperProcess
     {
         var tuning = _tuning.With(request.Settings ?? throw new PolluxException("set needs a member 'settings'"));
         _tuning = tuning;
+        _standby?.Service.SetDetection(tuning.DetectionMs);
         if (_session is { } session)
         {
             session.Transmission = tuning.Transmission;

@@ -49,7 +49,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     {
         (_machine, _orphan, _store, _tls) = (machine, orphan, store, tls);
         _me = new Member(machine.Config.Host, machine.Incarnation);
-        _tuning = Tuning.Of(machine.Spec.FaultTolerance);
+        _tuning = Tuning.Of(machine.Spec.FaultTolerance).With(machine.Config.Settings ?? new ProtectionSettings());
         var initial = machine.Config.Start == KeeperStart.Standby
             ? PairState.ForStandby(_me)
             : PairState.ForPrimary(_me, adopting: machine.Config.Start == KeeperStart.Adopt);

@@ -64,6 +64,8 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
         Ingress.Committed(epoch);
     }
 
+    public void SetDetection(int detectionMs) => _heartbeat?.SetDetection(detectionMs);
+
     public void Dismiss(string why) => _sender?.Post(FrameType.Dismiss, 0, System.Text.Encoding.UTF8.GetBytes(why));
 
     /// <summary>Waits until the image holds <paramref name="epoch"/>, then closes the link: this image belongs to its own guest now.</summary>

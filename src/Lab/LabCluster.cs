@@ -53,13 +53,14 @@ public sealed class LabCluster
     /// </summary>
     /// <param name="withAgents">False leaves the agents out: hosts and etcd alone.</param>
     /// <param name="qemu">The QEMU of every host; null: the one in PATH.</param>
+    /// <param name="owner">The command that makes it for itself and removes it.</param>
     /// <exception cref="PolluxException">Not root, a lab of that name with other hosts, or something does not come up.</exception>
     public static async Task<LabCluster> UpAsync(
-        LabName name, int hosts, bool withAgents = true, IProgress<string>? progress = null, CancellationToken cancellation = default, string? qemu = null)
+        LabName name, int hosts, bool withAgents = true, IProgress<string>? progress = null, CancellationToken cancellation = default, string? qemu = null, string? owner = null)
     {
         RequireRoot();
         var programs = LabPrograms.Find();
-        var lab = new LabCluster(LabPlan.Create(name, hosts), new PlanFile(hosts, withAgents, qemu), programs);
+        var lab = new LabCluster(LabPlan.Create(name, hosts), new PlanFile(hosts, withAgents, qemu, owner), programs);
         using var changing = await LabLock.TakeAsync(name, cancellation).ConfigureAwait(false);
         var existing = PlanFile.TryRead(name);
         if (existing is not null && existing != lab._file)
@@ -97,6 +98,17 @@ public sealed class LabCluster
         PlanFile.TryRead(name) is { } file ? [.. LabPlan.Create(name, file.Hosts).Members.Select(m => m.Name)] : [];
 
     public static bool IsUp(LabName name) => PlanFile.TryRead(name) is not null;
+
+    /// <summary>Removes what a command of that name left of its own lab when it was killed.</summary>
+    /// <exception cref="PolluxException">The lab is up and is not its own.</exception>
+    public static async Task DownOwnAsync(LabName name, string owner, CancellationToken cancellation = default)
+    {
+        if (PlanFile.TryRead(name) is { } existing && existing.Owner != owner)
+        {
+            throw new PolluxException($"lab '{name}' is up and is not this command's own", "choose another name with --name, or take it down: pollux lab down");
+        }
+        await DownAsync(name, cancellation).ConfigureAwait(false);
+    }
 
     /// <summary>Kills and removes everything of a lab, also what a killed command left. No lab is no error.</summary>
     public static async Task DownAsync(LabName name, CancellationToken cancellation = default)

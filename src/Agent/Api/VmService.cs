@@ -79,7 +79,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
     public async Task<VmDocument> StopAsync(VmName name, bool force, CancellationToken cancellation)
     {
         var view = await FindAsync(name, cancellation).ConfigureAwait(false);
-        await ChangeAsync(name, r => r with { Run = false }, cancellation).ConfigureAwait(false);
+        await ChangeAsync(name, r => r with { Run = false, Settings = null }, cancellation).ConfigureAwait(false);
         try
         {
             await AskKeeperAsync(HostOf(view), name, new KeeperRequest("stop", Force: force), AskWithin, cancellation).ConfigureAwait(false);
@@ -144,7 +144,8 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         var view = await FindAsync(name, cancellation).ConfigureAwait(false);
         if (view.Role is not { State: RoleState.Protected } role)
         {
-            throw new PolluxException($"{name} has no standby that could take over", $"protect it first: pollux vm protect {name}");
+            throw new PolluxException($"{name} has no standby that could take over",
+                view.Record!.Protect ? $"one is being prepared; wait for it: pollux vm show {name}" : $"protect it first: pollux vm protect {name}");
         }
         await AskRunningAsync(role.Primary.Host, name, new KeeperRequest("takeover"), AskWithin, cancellation).ConfigureAwait(false);
         return await VmAsync(name, cancellation).ConfigureAwait(false);
@@ -154,6 +155,18 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
     {
         var view = await FindAsync(name, cancellation).ConfigureAwait(false);
         await AskRunningAsync(HostOf(view), name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
+        await ChangeAsync(name, r => r with { Settings = (r.Settings ?? new ProtectionSettings()).With(settings) }, cancellation).ConfigureAwait(false);
+        if (view.Role?.Standby is { } standby)
+        {
+            try
+            {
+                await AskKeeperAsync(standby.Host, name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
+            }
+            catch (KeeperAbsentException)
+            {
+                // The next one begins with what the record says.
+            }
+        }
         return await VmAsync(name, cancellation).ConfigureAwait(false);
     }
 

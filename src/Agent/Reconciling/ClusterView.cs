@@ -41,7 +41,7 @@ internal sealed record ClusterView(
 /// <summary>Something that the agent shall do.</summary>
 internal abstract record AgentAction(VmName Vm)
 {
-    public sealed record StartKeeper(VmName Vm, KeeperStart Start, string SpecYaml, long Attempt) : AgentAction(Vm);
+    public sealed record StartKeeper(VmName Vm, KeeperStart Start, string SpecYaml, long Attempt, ProtectionSettings? Settings = null) : AgentAction(Vm);
     public sealed record Stop(VmName Vm, bool Force, string Why) : AgentAction(Vm);
     public sealed record ClearRemains(VmName Vm) : AgentAction(Vm);
 

@@ -176,7 +176,7 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         await vms.StartAsync(
             new KeeperConfig(
                 start.Vm, config.Host, start.Start, start.SpecYaml, config.DirectoryOf(start.Vm), config.RamDirectory, vms.CgroupOf(start.Vm),
-                config.Qemu, accelerator, config.TcgShim, config.Address, config.Etcd, config.Tls, lease.Id, start.Attempt, config.FaultPoints),
+                config.Qemu, accelerator, config.TcgShim, config.Address, config.Etcd, config.Tls, lease.Id, start.Attempt, config.FaultPoints, start.Settings),
             cancellation).ConfigureAwait(false);
     }
 

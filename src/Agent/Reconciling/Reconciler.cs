@@ -99,7 +99,7 @@ internal static class Reconciler
             var told = vm.Endpoints.GetValueOrDefault(me) is { State: StandbyState.Failed } endpoint && endpoint.Attempt == assignment.Attempt;
             return told ? null : new AgentAction.TellFailed(vm.Name, assignment.Attempt, local.LastWords);
         }
-        return new AgentAction.StartKeeper(vm.Name, KeeperStart.Standby, vm.Record!.SpecYaml, assignment.Attempt);
+        return new AgentAction.StartKeeper(vm.Name, KeeperStart.Standby, vm.Record!.SpecYaml, assignment.Attempt, vm.Record.Settings);
     }
 
     private static (VmMemory, AgentAction?) AsPrimary(ClusterView view, VmView vm, LocalVm local, VmMemory memory)
@@ -151,7 +151,7 @@ internal static class Reconciler
         }
         return start is null
             ? (memory, null)
-            : (memory with { DeadSince = null, Starting = memory.Starting.Next(view.Now), Tried = true }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record!.SpecYaml, 0));
+            : (memory with { DeadSince = null, Starting = memory.Starting.Next(view.Now), Tried = true }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record!.SpecYaml, 0, vm.Record.Settings));
     }
 
     private static (VmMemory, AgentAction?) CareForProtection(ClusterView view, VmView vm, KeeperStatus keeper, VmMemory memory)

@@ -90,10 +90,10 @@ internal static class BenchCommand
     {
         var name = LabName.Choose("bench");
         using var only = LabLock.TryTake(name, "bench") ?? throw new PolluxException("a benchmark runs already", "wait for it");
+        await LabCluster.DownOwnAsync(name, "bench", invocation.Cancellation);
         try
         {
-            await LabCluster.DownAsync(name, invocation.Cancellation);
-            await work(await LabCluster.UpAsync(name, 2, withAgents: true, new ProgressLines(invocation), invocation.Cancellation));
+            await work(await LabCluster.UpAsync(name, 2, withAgents: true, new ProgressLines(invocation), invocation.Cancellation, owner: "bench"));
         }
         finally
         {

@@ -15,6 +15,7 @@ namespace Pollux.Cli.Commands;
 internal static class DemoCommand
 {
     private const string DefaultLab = "demo";
+    private const string Owner = "demo";
     private const double DefaultSeconds = 10;
     private const int MaxRounds = 100;
 
@@ -53,11 +54,11 @@ internal static class DemoCommand
         var progress = new ProgressLines(invocation);
         using var only = LabLock.TryTake(name, "demo")
             ?? throw new PolluxException($"a demo runs in lab '{name}' already", "wait for it, or choose another name with --name");
+        // A demo that was killed left it.
+        await LabCluster.DownOwnAsync(name, Owner, invocation.Cancellation);
         try
         {
-            // A demo that was killed left it.
-            await LabCluster.DownAsync(name, invocation.Cancellation);
-            var lab = await LabCluster.UpAsync(name, hosts: 2, withAgents: true, progress, invocation.Cancellation);
+            var lab = await LabCluster.UpAsync(name, hosts: 2, withAgents: true, progress, invocation.Cancellation, owner: Owner);
             var (report, timeline) = await RunAsync(lab, settings, progress, invocation.Cancellation);
             await WriteAsync(invocation, report, timeline);
             return report.IsGood ? PolluxCommand.Done : PolluxCommand.Failed;

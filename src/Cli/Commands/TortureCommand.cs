@@ -76,12 +76,13 @@ internal static class TortureCommand
             invocation.Progress("interrupted; removing the lab");
         }
         var report = TortureReport.Of(seed, verdicts);
+        var isWhole = report.Rounds == rounds.Count;
         if (invocation.Get(Json) is { } file)
         {
             await File.WriteAllTextAsync(file, JsonSerializer.Serialize(report, TortureJson.Default.TortureReport) + "\n", CancellationToken.None);
         }
         invocation.Result(report, TortureJson.Default.TortureReport, Show);
-        return report is { Failed: 0, Unreached: 0 } && report.Rounds == rounds.Count ? PolluxCommand.Done : PolluxCommand.Failed;
+        return report is not { Failed: 0, Unreached: 0 } ? PolluxCommand.Failed : isWhole ? PolluxCommand.Done : PolluxCommand.Interrupted;
     }
 
     private static void Tell(Invocation invocation, TortureVerdict verdict)

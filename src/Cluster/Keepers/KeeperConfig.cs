@@ -28,6 +28,7 @@ public enum KeeperStart
 /// <param name="ListenAddress">The IP address on which a standby listens for its primary.</param>
 /// <param name="LeaseId">The lease of the own host, to which a standby's endpoint key is bound.</param>
 /// <param name="Attempt">The number of the assignment that a standby answers.</param>
+/// <param name="Settings">What the user has changed of the spec's protection since the VM was started.</param>
 /// <param name="FaultPoints">Where tests arm <see cref="FaultPoints"/>; null, as on every real host: there are none.</param>
 public sealed record KeeperConfig(
     VmName Vm,
@@ -45,7 +46,8 @@ public sealed record KeeperConfig(
     TlsFiles Tls,
     long LeaseId,
     long Attempt,
-    string? FaultPoints = null);
+    string? FaultPoints = null,
+    ProtectionSettings? Settings = null);
 
 /// <summary>PEM files: the cluster's CA, and this host's certificate and key (names the host in its subject alternative names).</summary>
 public sealed record TlsFiles(string CaFile, string CertificateFile, string KeyFile);

@@ -18,7 +18,12 @@ public sealed record KeeperRequest(string Do, StandbyTarget? Standby = null, Pro
 public sealed record StandbyTarget(HostId Host, Incarnation Incarnation, string Address, int Port);
 
 /// <summary>What may be changed while a VM runs. Null: unchanged. See the spec's <c>faultTolerance</c> section for meanings.</summary>
-public sealed record ProtectionSettings(string? Trigger = null, string? Transmission = null, int? IntervalMs = null, int? FloorMs = null, int? DetectionMs = null);
+public sealed record ProtectionSettings(string? Trigger = null, string? Transmission = null, int? IntervalMs = null, int? FloorMs = null, int? DetectionMs = null)
+{
+    /// <summary>These, changed by others.</summary>
+    public ProtectionSettings With(ProtectionSettings change) => new(
+        change.Trigger ?? Trigger, change.Transmission ?? Transmission, change.IntervalMs ?? IntervalMs, change.FloorMs ?? FloorMs, change.DetectionMs ?? DetectionMs);
+}
 
 /// <summary>The answer: <see cref="Error"/> is null when it was done. takeover answers when it is over.</summary>
 public sealed record KeeperResponse(string? Error, KeeperStatus? Status);

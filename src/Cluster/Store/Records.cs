@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Pollux.Cluster.Keepers;
 using Pollux.Core;
 
 namespace Pollux.Cluster.Store;
@@ -19,7 +20,8 @@ public sealed record HostRecord(HostId Host, string BootId, string Address, int 
 /// <param name="Protect">It shall have a standby.</param>
 /// <param name="PreferredStandby">Where the user asked the standby to be, if anywhere.</param>
 /// <param name="RunSince">The role's term when the user last wanted it to run: a guest that shut itself down later stays off.</param>
-public sealed record VmRecord(VmName Vm, string SpecYaml, HostId Home, bool Run, bool Protect, HostId? PreferredStandby, long RunSince = 0);
+/// <param name="Settings">What the user changed of its protection while it runs, for keepers that begin later.</param>
+public sealed record VmRecord(VmName Vm, string SpecYaml, HostId Home, bool Run, bool Protect, HostId? PreferredStandby, long RunSince = 0, ProtectionSettings? Settings = null);
 
 /// <summary>The wish of the primary's agent for a standby. A new attempt has a new number.</summary>
 public sealed record StandbyAssignment(HostId Host, long Attempt);

@@ -96,8 +96,13 @@ public sealed class LabHost(LabName lab, LabMember member)
     }
 
     /// <summary>A command that runs inside the host, in all its namespaces and its cgroup, in the caller's directory, with the lab's programs in PATH.</summary>
+    /// <exception cref="PolluxException">The host is off or frozen.</exception>
     public ProcessStartInfo Enter(IEnumerable<string> command, LabPrograms programs)
     {
+        if (Power == HostPower.Frozen)
+        {
+            throw new PolluxException($"host {member.Name} of lab '{lab}' is frozen", $"pollux lab thaw {member.Name}");
+        }
         string[] enter =
         [
             "-c", "echo $$ > \"$1/cgroup.procs\" && shift && exec nsenter \"$@\"", "sh", Cgroup.Child(ServicesGroup).Path,
@@ -120,7 +125,13 @@ public sealed class LabHost(LabName lab, LabMember member)
         File.WriteAllText(EtcdHold, "");
     }
 
-    internal void ReleaseEtcd() => File.Delete(EtcdHold);
+    internal void ReleaseEtcd()
+    {
+        if (File.Exists(EtcdHold))
+        {
+            File.Delete(EtcdHold);
+        }
+    }
 
     private string EtcdHold => Path.Combine(lab.DirectoryOf(member), "held", EtcdName);
 

@@ -6,7 +6,8 @@ namespace Pollux.Lab.Layout;
 
 /// <summary>How the lab was asked for, in its state directory: everything else follows from this or is asked of the kernel.</summary>
 /// <param name="Qemu">The QEMU of every host; null: the one in PATH.</param>
-internal sealed record PlanFile(int Hosts, bool WithAgents, string? Qemu = null)
+/// <param name="Owner">The command that made the lab for itself and will remove it; null: a person's.</param>
+internal sealed record PlanFile(int Hosts, bool WithAgents, string? Qemu = null, string? Owner = null)
 {
     internal static PlanFile? TryRead(LabName lab)
     {

@@ -6,7 +6,9 @@ namespace Pollux.Lab.Torture;
 /// <summary>A whole torture: a lab of its own, the rounds of a schedule in turn, and a fresh lab after each round that failed.</summary>
 public sealed class TortureRun(LabName name, ulong seed, string? specFile, IProgress<string> progress, string? qemu = null) : IAsyncDisposable
 {
+    private const string Owner = "torture";
     private TortureLab? _lab;
+    private bool _isOurs;
 
     /// <summary>Plays the rounds; each verdict is told as it comes.</summary>
     public async Task<TortureReport> PlayAsync(IReadOnlyList<TortureRound> rounds, Action<TortureVerdict> told, CancellationToken cancellation)
@@ -26,12 +28,20 @@ public sealed class TortureRun(LabName name, ulong seed, string? specFile, IProg
         return TortureReport.Of(seed, verdicts);
     }
 
-    public async ValueTask DisposeAsync() => await LabCluster.DownAsync(name).ConfigureAwait(false);
+    /// <summary>Removes the lab if this made it.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (_isOurs)
+        {
+            await LabCluster.DownAsync(name).ConfigureAwait(false);
+        }
+    }
 
     private async Task<TortureLab> PrepareAsync(CancellationToken cancellation)
     {
-        await LabCluster.DownAsync(name, cancellation).ConfigureAwait(false);
-        var cluster = await LabCluster.UpAsync(name, hosts: 2, withAgents: true, progress, cancellation, qemu).ConfigureAwait(false);
+        await LabCluster.DownOwnAsync(name, Owner, cancellation).ConfigureAwait(false);
+        _isOurs = true;
+        var cluster = await LabCluster.UpAsync(name, hosts: 2, withAgents: true, progress, cancellation, qemu, Owner).ConfigureAwait(false);
         var spec = await TortureLab.ReadSpecAsync(specFile ?? TortureLab.DefaultSpecOf(cluster), cancellation).ConfigureAwait(false);
         return await TortureLab.PrepareAsync(cluster, spec, progress, cancellation).ConfigureAwait(false);
     }
