@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Pollux.Core;
 using Pollux.Linux.Net;
+using Pollux.Linux.Processes;
 using Pollux.Qemu.Process;
 using Pollux.Qemu.Qmp;
 using Pollux.Qemu.Spec;
@@ -33,6 +34,10 @@ internal sealed class Guest : IAsyncDisposable
     public IngressCopies Ingress { get; } = new();
     public SourceTable Sources { get; } = new();
     public bool HasExited => _exited;
+
+    /// <summary>Also before the kernel has told its exit: a process that is being killed loses its memory, and with it its arguments, first.</summary>
+    public bool IsDying => _exited || ProcessTable.ArgumentsOf(Process.Pid) is null or { Count: 0 };
+
     public long ReplayedFrames { get; private set; }
 
     /// <summary>Takes charge of a running QEMU: connects to its QMP and its NICs' sockets, and opens the TAP devices.</summary>

@@ -135,6 +135,9 @@ internal sealed partial class KeeperProcess : IPairEdge
             case PairEffect.ReadRole read:
                 _roles.Read(read.Again, _loop.State.Question);
                 break;
+            case PairEffect.SwapRole { Again: false } swap when _loop.State.Phase == PairPhase.Confirming && _guest is { IsDying: true }:
+                _loop.Post(new PairEvent.SwapUnsent(swap.Swap.Next.Nonce, "its QEMU died when it had loaded"));
+                break;
             case PairEffect.SwapRole swap:
                 _roles.Swap(swap.Swap, swap.Again);
                 break;

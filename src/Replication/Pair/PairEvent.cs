@@ -23,6 +23,9 @@ public abstract record PairEvent
     public sealed record SwapLost(string Nonce, Role? Current, long Revision, bool LeaseGone) : PairEvent;
     public sealed record SwapUnknown(string Nonce, string Why) : PairEvent;
 
+    /// <summary>It was not sent, and no earlier send of it was: the guest that it would call running is dead.</summary>
+    public sealed record SwapUnsent(string Nonce, string Why) : PairEvent;
+
     // The user, through the agent
     public sealed record Started : PairEvent;
     public sealed record ProtectRequested(Member Standby) : PairEvent;

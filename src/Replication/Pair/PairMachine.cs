@@ -43,6 +43,9 @@ public static partial class PairMachine
 
     private static Transition Decide(PairState state, PairEvent e) => e switch
     {
+        PairEvent.SwapUnsent unsent => state.Phase == PairPhase.Confirming && IsPending(state, unsent.Nonce)
+            ? SwapBack(state with { Pending = null }, unsent.Why)
+            : Stay(state),
         PairEvent.SwapWon won => IsPending(state, won.Nonce) ? AfterSwap(Adopt(state, state.Pending!.Next, won.Revision)) : Stay(state),
         PairEvent.SwapLost { LeaseGone: true } lost => IsPending(state, lost.Nonce)
             ? new(state with { Reason = "this host's lease is not alive" }, [new PairEffect.SwapRole(state.Pending!, Again: true)])

@@ -119,6 +119,15 @@ public sealed class StandbyTests
     }
 
     [Fact]
+    public void Rule5_AGuestThatDiedBeforeTheSwapToRunningWasSent_GoesBackToTheOldPrimary()
+    {
+        var keeper = Confirming();
+        keeper.When(new PairEvent.SwapUnsent("another", "it died")).IsIn(PairPhase.Confirming).DoesNothing();
+        keeper.When(new PairEvent.SwapUnsent(keeper.Pending.Next.Nonce, "it died")).IsIn(PairPhase.SwappingBack);
+        Assert.Equal((RoleState.Running, A, null), (keeper.Sent.Next.State, keeper.Sent.Next.Primary, keeper.Sent.Next.Standby));
+    }
+
+    [Fact]
     public void Rule5_AGuestThatDiedBeforeTheConfirmation_IsNotCalledRunning()
     {
         var keeper = Confirming().When(new PairEvent.QemuExited("killed by signal 9")).IsIn(PairPhase.Confirming);
