@@ -122,7 +122,7 @@ internal static class VmCommand
         var interval = Milliseconds("--interval", "the longest run of the guest between two checkpoints");
         var floor = Milliseconds("--floor", "adaptive: the shortest run between two checkpoints");
         var detection = Milliseconds("--detection", "silence after which the other side counts as dead");
-        return new Command("set", "Change how a running VM is protected, until it is started anew") { Vm, trigger, transmission, interval, floor, detection }
+        return new Command("set", "Change how a running VM is protected, until it is stopped") { Vm, trigger, transmission, interval, floor, detection }
             .WithExamples("pollux vm set redis --trigger on-output", "pollux vm set redis --interval 50 --floor 5")
             .Does(async invocation =>
             {

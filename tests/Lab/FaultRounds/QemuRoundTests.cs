@@ -43,7 +43,7 @@ public sealed class QemuRoundTests(ProtectedLab lab, ITestOutputHelper output)
         Assert.False(result.IsTakeover);
     }
 
-    /// <summary>The taker's QEMU hangs: it is overruled after five seconds, and what it does later comes to nothing.</summary>
+    /// <summary>The taker's QEMU hangs: it is overruled after two seconds, and what it does later comes to nothing.</summary>
     [Fact]
     [Trait("Suite", "long")]
     public async Task TakerHangs_OldPrimaryOverrulesIt()
