@@ -39,6 +39,7 @@ internal sealed class Guest : IAsyncDisposable
     public bool IsDying => _exited || ProcessTable.ArgumentsOf(Process.Pid) is null or { Count: 0 };
 
     public long ReplayedFrames { get; private set; }
+    public long RepeatedFrames { get; private set; }
 
     /// <summary>Takes charge of a running QEMU: connects to its QMP and its NICs' sockets, and opens the TAP devices.</summary>
     /// <param name="died">Called once, when QEMU is gone, with the reason.</param>
@@ -69,7 +70,7 @@ internal sealed class Guest : IAsyncDisposable
     {
         foreach (var nic in _nics)
         {
-            nic.Listening = true;
+            nic.Listen();
         }
     }
 
@@ -88,12 +89,30 @@ internal sealed class Guest : IAsyncDisposable
         foreach (var batch in batches)
         {
             ReadOnlySpan<byte> rest = batch;
-            while (IngressBatch.TryTake(ref rest, out var nic, out var frame))
+            while (FrameBatch.TryTake(ref rest, out var nic, out var frame))
             {
                 if (nic < _nics.Count)
                 {
                     _nics[nic].GiveToGuest(frame);
                     ReplayedFrames++;
+                }
+            }
+        }
+    }
+
+    /// <summary>Says again what its former self said last, in case that died before it was heard.</summary>
+    public void SayAgain(IReadOnlyList<byte[]> batches)
+    {
+        var taps = new Taps(this);
+        foreach (var batch in batches)
+        {
+            ReadOnlySpan<byte> rest = batch;
+            while (FrameBatch.TryTake(ref rest, out var nic, out var frame))
+            {
+                if (nic < _nics.Count)
+                {
+                    taps.Send(nic, frame);
+                    RepeatedFrames++;
                 }
             }
         }
@@ -116,7 +135,7 @@ internal sealed class Guest : IAsyncDisposable
     }
 
     public NetworkCounters Count() => new(
-        Egress.Held, Egress.Released, _nics.Sum(n => n.IngressDropped), _nics.Sum(n => n.IngressFrames), ReplayedFrames);
+        Egress.Held, Egress.Released, _nics.Sum(n => n.IngressDropped), _nics.Sum(n => n.IngressFrames), ReplayedFrames, RepeatedFrames);
 
     public async ValueTask DisposeAsync()
     {
@@ -177,4 +196,4 @@ internal sealed class Guest : IAsyncDisposable
     }
 }
 
-internal readonly record struct NetworkCounters(long Held, long Released, long Dropped, long Ingress, long Replayed);
+internal readonly record struct NetworkCounters(long Held, long Released, long Dropped, long Ingress, long Replayed, long Repeated);

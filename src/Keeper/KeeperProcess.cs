@@ -40,6 +40,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     private volatile ProtectionSession? _session;
     private StandbySide? _standby;
     private StandbyTarget? _target;
+    private IReadOnlyList<byte[]> _unheard = [];
     private Task _sessionEnded = Task.CompletedTask;
     private volatile bool _stopWanted;
     private volatile bool _powerDownAsked;
@@ -402,8 +403,9 @@ internal sealed partial class KeeperProcess : IPairEdge
         await standby.LoadAsync(epoch).ConfigureAwait(false);
         FaultPoint.Pass(FaultPoints.Loaded);
         await RequireRunningAsync(standby.Guest).ConfigureAwait(false);
-        standby.Guest.Listen();
         standby.Guest.Replay(standby.Service.Ingress.TakeAfter(epoch));
+        standby.Guest.Listen();
+        _unheard = standby.Service.Egress.TakeUpTo(epoch);
         _loop.Post(new PairEvent.Loaded());
     }
 
@@ -439,6 +441,8 @@ internal sealed partial class KeeperProcess : IPairEdge
     private void OpenNetwork()
     {
         var guest = _guest!;
+        guest.SayAgain(_unheard);
+        _unheard = [];
         guest.Egress.Pass();
         _ = Task.Run(() => guest.AnnounceAsync(_leaving.Token));
         _ = Task.Run(async () =>

@@ -7,6 +7,7 @@ using Pollux.Linux.Memory;
 using Pollux.Qemu.Qmp;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Link;
+using Pollux.Replication.Network;
 using Pollux.Replication.Pair;
 using Pollux.Replication.Scrubbing;
 using Pollux.Replication.Shipping;
@@ -249,7 +250,8 @@ internal sealed class ProtectionSession
             _data = data;
             _scrubber = speaks >= Dialect.Scrub ? OpenScrubber() : null;
             _sender = new LinkSender(data, "primary", _pool, _guest.Ingress, why => Report(new PairEvent.LinkDown(why)),
-                speaks >= Dialect.Pages && _options.ShipChanges ? new EpochEncoder(data) : null);
+                speaks >= Dialect.Pages && _options.ShipChanges ? new EpochEncoder(data) : null,
+                speaks >= Dialect.Egress ? new EgressCopies(_guest.Egress) : null);
             _heartbeat = new HeartbeatLink(heartbeat, "primary", _options.HeartbeatMs, _options.DetectionMs, Judge);
         }
         _heartbeat.Start();

@@ -53,6 +53,7 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
 
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
     public IngressLog Ingress { get; } = new();
+    public EgressLog Egress { get; } = new();
     public ScrubAlarms Alarms { get; } = new();
     public long ScrubbedPages => _receiver?.ScrubbedPages ?? 0;
 
@@ -62,6 +63,7 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
         FaultPoint.Pass(FaultPoints.Acknowledged);
         _receiver?.ApplyUpTo(epoch);
         Ingress.Committed(epoch);
+        Egress.Committed(epoch);
     }
 
     public void SetDetection(int detectionMs) => _heartbeat?.SetDetection(detectionMs);
@@ -115,6 +117,9 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
         {
             case FrameType.Ingress:
                 Ingress.Add(new Epoch(header.Epoch), payload);
+                break;
+            case FrameType.Egress:
+                Egress.Add(new Epoch(header.Epoch), payload);
                 break;
             case FrameType.Sources:
                 _guest.Sources.Merge(payload);

@@ -63,7 +63,7 @@ internal static class VmTables
             row("pages", $"{Number(checkpoints.Pages.P50)} median, {Number(checkpoints.Pages.P99)} p99");
             row("buffers", $"{buffers.UsedBytes >> 20} MiB used, {buffers.AllocatedBytes >> 20} allocated, {buffers.CeilingBytes >> 20} at most");
         }
-        row("frames", $"{network.EgressReleasedFrames} out, {network.EgressHeldFrames} held, {network.IngressFrames} in, {network.ReplayedFrames} replayed");
+        row("frames", $"{network.EgressReleasedFrames} out, {network.EgressHeldFrames} held, {network.IngressFrames} in, {network.ReplayedFrames} replayed, {network.RepeatedFrames} repeated");
         if (keeper.Shipping is { CapturedBytes: > 0 } shipping)
         {
             row("link", $"{shipping.ShippedBytes >> 20} MiB sent of {shipping.CapturedBytes >> 20} captured ({Number(100.0 * shipping.ShippedBytes / shipping.CapturedBytes)} %)");

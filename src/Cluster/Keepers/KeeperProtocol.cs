@@ -63,7 +63,7 @@ public sealed record ShippingStatus(long CapturedBytes, long ShippedBytes, long 
 
 public sealed record BufferStatus(long UsedBytes, long AllocatedBytes, long CeilingBytes, long WaitedForSpace);
 
-public sealed record NetworkStatus(long EgressHeldFrames, long EgressReleasedFrames, long EgressDroppedFrames, long IngressFrames, long ReplayedFrames);
+public sealed record NetworkStatus(long EgressHeldFrames, long EgressReleasedFrames, long EgressDroppedFrames, long IngressFrames, long ReplayedFrames, long RepeatedFrames = 0);
 
 /// <summary>The last takeover that this keeper won. Unix times are in milliseconds with fraction.</summary>
 public sealed record TakeoverStatus(string Reason, double DetectMs, double ArbitrateMs, double ResumeMs, double DecidedUnixMs, double GateOpenUnixMs, long Epoch);

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net.NetworkInformation;
+using System.Security.Cryptography;
 using Pollux.Lab.Network;
 
 namespace Pollux.Lab.Judgement;
@@ -22,7 +23,7 @@ public sealed record SwitchVerdict(IReadOnlyList<string> Complaints, IReadOnlyLi
 /// <list type="bullet">
 /// <item>the VM speaks from one host at a time, and a host whose turn is over stays silent;</item>
 /// <item>a TCP stream's bytes never change, whichever host sends them;</item>
-/// <item>what the VM acknowledged stays acknowledged: no later segment acknowledges less;</item>
+/// <item>what the VM acknowledged stays acknowledged: no later segment acknowledges less, but one that the next host repeats byte for byte;</item>
 /// <item>no connection that carried data in the recording is reset or closed by the VM (one that only ends in it is an earlier client's);</item>
 /// <item>a dead host is silent.</item>
 /// </list>
@@ -33,6 +34,7 @@ public sealed class SwitchJudge
     private readonly List<string> _complaints = [];
     private readonly Dictionary<Flow, StreamRecord> _streams = [];
     private readonly Dictionary<Flow, (uint Acknowledged, string Host)> _acknowledged = [];
+    private readonly Dictionary<Guid, string> _said = [];
 
     private SwitchJudge()
     {
@@ -102,7 +104,19 @@ public sealed class SwitchJudge
                 Complain(frame, $"sends other bytes than before at place {at} of the stream to {segment.To}:{segment.ToPort}");
             }
         }
-        JudgeAcknowledgement(frame, segment, flow);
+        if (!IsRepeated(frame))
+        {
+            JudgeAcknowledgement(frame, segment, flow);
+        }
+    }
+
+    /// <summary>
+    /// A host that takes over says again what may not have been heard. It is late, as a frame that a switch has held back would be, and tells nothing new.
+    /// </summary>
+    private bool IsRepeated(SwitchFrame frame)
+    {
+        var bytes = new Guid(SHA256.HashData(frame.Bytes.Span).AsSpan(0, 16));
+        return !_said.TryAdd(bytes, frame.Host) && _said[bytes] != frame.Host;
     }
 
     private void JudgeAcknowledgement(SwitchFrame frame, TcpSegment segment, Flow flow)

@@ -18,6 +18,7 @@ public sealed class LinkSender : IDisposable
     private readonly FrameStream _frames;
     private readonly ChunkPool? _pool;
     private readonly IngressCopies? _ingress;
+    private readonly EgressCopies? _egress;
     private readonly Action<string> _failed;
     private readonly EpochEncoder? _encoder;
     private readonly object _lock = new();
@@ -30,9 +31,11 @@ public sealed class LinkSender : IDisposable
 
     /// <param name="failed">Called once, from the thread, when the link cannot be written any more.</param>
     /// <param name="encoder">Makes epochs smaller; null: they are sent as they were captured. This object's own from now on.</param>
-    public LinkSender(FrameStream frames, string name, ChunkPool? pool, IngressCopies? ingress, Action<string> failed, EpochEncoder? encoder = null)
+    /// <param name="egress">Held frames that go along with their epoch; null: none do.</param>
+    public LinkSender(
+        FrameStream frames, string name, ChunkPool? pool, IngressCopies? ingress, Action<string> failed, EpochEncoder? encoder = null, EgressCopies? egress = null)
     {
-        (_frames, _pool, _ingress, _failed, _encoder) = (frames, pool, ingress, failed, encoder);
+        (_frames, _pool, _ingress, _failed, _encoder, _egress) = (frames, pool, ingress, failed, encoder, egress);
         _thread = new Thread(Run) { IsBackground = true, Name = $"{name} link out" };
         _thread.Start();
     }
@@ -213,6 +216,10 @@ public sealed class LinkSender : IDisposable
             if (epoch.Scrub is { } sample)
             {
                 _frames.Write(FrameType.Scrub, epoch.Epoch.Value, sample);
+            }
+            if (_egress is not null && _egress.Copy(epoch.Epoch) is { IsEmpty: false } held)
+            {
+                _frames.Write(FrameType.Egress, epoch.Epoch.Value, held);
             }
             Span<byte> end = stackalloc byte[EpochEnd.Bytes];
             new EpochEnd(_encoder is not null && epoch.Epoch.Value > 0 ? _encoder.Finish() : epoch.RamBytes, epoch.DeviceBytes).Write(end);

@@ -103,6 +103,18 @@ public sealed class EgressGate(IFrameOutput output, int capacityBytes = EgressGa
         }
     }
 
+    /// <summary>
+    /// Copies what is held of one epoch, oldest first, into <paramref name="batch"/> (a <see cref="Pollux.Wire.Replication.FrameBatch"/>), as much as has
+    /// room; returns its bytes.
+    /// </summary>
+    public int CopyHeld(Epoch epoch, Span<byte> batch)
+    {
+        lock (_lock)
+        {
+            return _mode == Mode.Hold ? _ring.CopyTo(batch, epoch) : 0;
+        }
+    }
+
     /// <summary>Lets the frames of all epochs up to <paramref name="epoch"/> out.</summary>
     public void Release(Epoch epoch)
     {

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Pollux.Core;
 using Pollux.Linux.Memory;
+using Pollux.Wire.Replication;
 
 namespace Pollux.Replication.Network;
 
@@ -74,19 +75,45 @@ public sealed class FrameRing(int capacityBytes) : IDisposable
         Frames--;
     }
 
+    /// <summary>Copies frames of one epoch, oldest first, until <paramref name="batch"/> (a <see cref="FrameBatch"/>) is full; returns its bytes.</summary>
+    public int CopyTo(Span<byte> batch, Epoch wanted)
+    {
+        var used = 0;
+        var at = _head;
+        for (var left = Frames; left > 0; left--)
+        {
+            at = IsGap(at) ? 0 : at;
+            var header = _map.Span(at, EntryHeaderBytes);
+            var epoch = new Epoch(BinaryPrimitives.ReadInt64LittleEndian(header));
+            var length = BinaryPrimitives.ReadInt32LittleEndian(header[12..]);
+            if (epoch > wanted)
+            {
+                break;
+            }
+            var nic = BinaryPrimitives.ReadInt32LittleEndian(header[8..]);
+            if (epoch == wanted && !FrameBatch.TryAppend(batch, ref used, nic, _map.Span(at + EntryHeaderBytes, length)))
+            {
+                break;
+            }
+            at = (at + SizeOf(length)) % _capacity;
+        }
+        return used;
+    }
+
     public void Clear() => (_head, _tail, _used, Frames) = (0, 0, 0, 0);
 
     public void Dispose() => _map.Dispose();
 
     private void SkipGap()
     {
-        var left = _capacity - _head;
-        if (left < EntryHeaderBytes || BinaryPrimitives.ReadInt32LittleEndian(_map.Span(_head + 8, 4)) < 0)
+        if (IsGap(_head))
         {
-            _used -= left;
+            _used -= _capacity - _head;
             _head = 0;
         }
     }
+
+    private bool IsGap(int at) => _capacity - at < EntryHeaderBytes || BinaryPrimitives.ReadInt32LittleEndian(_map.Span(at + 8, 4)) < 0;
 
     private void WriteHeader(int at, Epoch epoch, int nic, int length)
     {

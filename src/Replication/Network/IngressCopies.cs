@@ -13,7 +13,7 @@ namespace Pollux.Replication.Network;
 /// </summary>
 public sealed class IngressCopies
 {
-    /// <summary>Frames of one epoch on their way, in the form of <see cref="IngressBatch"/>.</summary>
+    /// <summary>Frames of one epoch on their way, in the form of <see cref="FrameBatch"/>.</summary>
     public sealed class Batch
     {
         public Epoch Epoch { get; internal set; }
@@ -134,7 +134,7 @@ public sealed class IngressCopies
 
     private bool Append(int nic, ReadOnlySpan<byte> frame)
     {
-        if (_last is not null && IngressBatch.TryAppend(_last.Bytes, ref _last.Used, nic, frame))
+        if (_last is not null && FrameBatch.TryAppend(_last.Bytes, ref _last.Used, nic, frame))
         {
             return true;
         }
@@ -151,7 +151,7 @@ public sealed class IngressCopies
         _last.Used = 0;
         _last.Epoch = _open;
         _waiting.Enqueue(_last);
-        return IngressBatch.TryAppend(_last.Bytes, ref _last.Used, nic, frame);
+        return FrameBatch.TryAppend(_last.Bytes, ref _last.Used, nic, frame);
     }
 }
 

@@ -8,8 +8,8 @@ namespace Pollux.Replication.Network;
 
 /// <summary>
 /// One NIC of a guest: frames between QEMU's <c>-netdev stream</c> socket (be32 length, then the frame) and a TAP device. Egress goes
-/// through the <see cref="EgressGate"/>; ingress is passed at once and copied for the standby. While <see cref="Listening"/> is false
-/// ingress is read and dropped: a standby's port is up, but nobody is behind it.
+/// through the <see cref="EgressGate"/>; ingress is passed at once and copied for the standby. Before <see cref="Listen"/> a standby's port is
+/// up, but nobody is behind it: only the last moment's ingress is kept (<see cref="EarlyFrames"/>).
 /// </summary>
 public sealed class NicRelay : IDisposable
 {
@@ -26,6 +26,7 @@ public sealed class NicRelay : IDisposable
     private readonly Action<string> _failed;
     private readonly Lock _egressLock = new();
     private readonly Lock _ingressLock = new();
+    private readonly EarlyFrames _early = new();
     private readonly byte[] _staging = GC.AllocateUninitializedArray<byte>(StagingBytes, pinned: true);
     private readonly byte[] _outgoing = GC.AllocateUninitializedArray<byte>(LengthBytes + MaxFrameBytes, pinned: true);
     private readonly byte[] _incoming = GC.AllocateUninitializedArray<byte>(MaxFrameBytes, pinned: true);
@@ -43,9 +44,6 @@ public sealed class NicRelay : IDisposable
         _ingress = new Thread(RunIngress) { IsBackground = true, Name = $"{tap.Name} ingress" };
     }
 
-    /// <summary>Ingress reaches the guest.</summary>
-    public bool Listening { get; set; }
-
     public long IngressFrames { get; private set; }
     public long IngressDropped { get; private set; }
 
@@ -54,6 +52,9 @@ public sealed class NicRelay : IDisposable
         _egress.Start();
         _ingress.Start();
     }
+
+    /// <summary>Ingress reaches the guest from now on.</summary>
+    public void Listen() => _early.HandOver(GiveToGuest);
 
     /// <summary>
     /// Reads what the guest has already sent. Called while the guest is stopped for a cut, so that its last frames belong to the
@@ -101,6 +102,7 @@ public sealed class NicRelay : IDisposable
             _ingress.Join(TimeSpan.FromSeconds(1));
         }
         _tap.Dispose();
+        _early.Dispose();
     }
 
     private void RunEgress()
@@ -198,10 +200,11 @@ public sealed class NicRelay : IDisposable
                 int read;
                 while (!_closed && (read = Descriptor.Read(_tap.Handle, _incoming)) > 0)
                 {
-                    if (Listening)
+                    var frame = _incoming.AsSpan(0, read);
+                    if (!_early.TryKeep(_nic, frame))
                     {
-                        _copy(_nic, _incoming.AsSpan(0, read));
-                        GiveToGuest(_incoming.AsSpan(0, read));
+                        _copy(_nic, frame);
+                        GiveToGuest(frame);
                     }
                 }
             }

@@ -24,7 +24,7 @@ public enum FrameType : byte
     /// <summary>The epoch is whole (<see cref="EpochEnd"/>).</summary>
     EpochEnd = 12,
 
-    /// <summary>Ethernet frames that reached the guest while this epoch was open (<see cref="IngressBatch"/>).</summary>
+    /// <summary>Ethernet frames that reached the guest while this epoch was open (<see cref="FrameBatch"/>).</summary>
     Ingress = 13,
 
     /// <summary>Source addresses seen in egress: 6 bytes of MAC each, preceded by a NIC byte.</summary>
@@ -35,6 +35,9 @@ public enum FrameType : byte
 
     /// <summary>A piece of an epoch's changed memory as <see cref="PageRecord"/>s, in place of Ram; of an epoch after the first copy.</summary>
     Pages = 16,
+
+    /// <summary>Ethernet frames that the guest sent in this epoch and that are held until its commit (<see cref="FrameBatch"/>). Before the epoch's end.</summary>
+    Egress = 17,
 
     /// <summary>Standby to primary: every epoch up to this one is whole here. Honoured for ever.</summary>
     Acknowledge = 20,

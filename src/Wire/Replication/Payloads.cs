@@ -45,7 +45,10 @@ public static class Dialect
     /// <summary>Understands <see cref="FrameType.Pages"/>.</summary>
     public const int Pages = 3;
 
-    public const int Newest = Pages;
+    /// <summary>Understands <see cref="FrameType.Egress"/>.</summary>
+    public const int Egress = 4;
+
+    public const int Newest = Egress;
 }
 
 /// <summary>Closes an epoch: what the standby must have received, of Ram or Pages frames and of device state. 16 bytes, little-endian.</summary>
@@ -65,7 +68,7 @@ public readonly record struct EpochEnd(long RamBytes, long DeviceBytes)
 }
 
 /// <summary>A sequence of Ethernet frames: NIC (1 byte) · length (2 bytes, little-endian) · frame, repeated.</summary>
-public static class IngressBatch
+public static class FrameBatch
 {
     public const int EntryHeaderBytes = 3;
 

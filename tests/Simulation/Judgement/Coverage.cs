@@ -17,6 +17,7 @@ internal enum Seen
     SwapWithoutLease,
     PrimaryWasLate,
     StandbyWasLate,
+    FrameSaidAgain,
     Verified,
     ReplacedWhileFrozen,
     ReleaseWithheldAfterAGap,

@@ -1,8 +1,11 @@
 using System.Buffers.Binary;
+using Pollux.Core;
 using Pollux.Replication.Network;
 using Pollux.Replication.Pair;
 using Pollux.Simulation.Guests;
 using Pollux.Simulation.Hosts;
+using Pollux.Simulation.Judgement;
+using Pollux.Wire.Replication;
 
 namespace Pollux.Simulation.Keepers;
 
@@ -13,6 +16,8 @@ internal sealed partial class SimulatedKeeper : IFrameOutput
     private const double RoomAgainMs = 10;
     private readonly List<History> _frames = [];
     private SimulatedThread? _relay;
+    private EgressCopies? _copies;
+    private IReadOnlyList<History> _unheard = [];
     private bool _isReading;
 
     void IFrameOutput.Send(int nic, ReadOnlySpan<byte> frame) =>
@@ -20,6 +25,18 @@ internal sealed partial class SimulatedKeeper : IFrameOutput
 
     /// <summary>Reads what the guest, stopped for a cut, has already sent.</summary>
     public void DrainEgress() => ReadFrames();
+
+    /// <summary>What the guest said in an epoch and the world has not heard yet, as it goes along to the standby.</summary>
+    public IReadOnlyList<History> HeldOf(Epoch epoch)
+    {
+        _copies ??= new EgressCopies(Egress!);
+        var held = new List<History>();
+        for (var rest = _copies.Copy(epoch); FrameBatch.TryTake(ref rest, out _, out var frame);)
+        {
+            held.Add(_frames[BinaryPrimitives.ReadInt32LittleEndian(frame)]);
+        }
+        return held;
+    }
 
     private void Attach(SimulatedQemu qemu)
     {
@@ -65,11 +82,16 @@ internal sealed partial class SimulatedKeeper : IFrameOutput
         }
     }
 
-    /// <summary>From here on frames leave as they come.</summary>
-    private void Pass()
+    /// <summary>From here on frames leave as they come, after those that the former self may not have been heard to say.</summary>
+    private void Pass(IReadOnlyList<History>? unheard = null)
     {
         _world.Checker.GoesOnAlone(this);
         Passes = true;
+        foreach (var frame in unheard ?? [])
+        {
+            _world.Coverage.Add(Seen.FrameSaidAgain);
+            _world.Checker.Leaves(this, frame);
+        }
         Egress!.Pass();
     }
 }

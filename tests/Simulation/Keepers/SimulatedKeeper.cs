@@ -334,12 +334,13 @@ internal sealed partial class SimulatedKeeper
             return;
         }
         Qemu.RunGuest(atEpoch);
+        _unheard = Standby!.SaidUpTo(epoch);
         Post(new PairEvent.Loaded());
     }));
 
     private void OpenNetwork()
     {
-        Pass();
+        Pass(_unheard);
         Process.Soon(() =>
         {
             CloseStandby();

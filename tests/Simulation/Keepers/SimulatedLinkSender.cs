@@ -12,6 +12,7 @@ internal sealed class ShippedEpoch(Epoch epoch, long bytes)
     public long BytesLeft { get; set; } = bytes;
     public History? AtCut { get; set; }
     public bool IsComplete { get; set; }
+    public bool HasSaid { get; set; }
 }
 
 /// <summary>A part of an epoch, without meaning of its own.</summary>
@@ -20,6 +21,9 @@ internal sealed record EpochPiece(Epoch Epoch);
 /// <summary>The end of an epoch: from here on it is whole.</summary>
 internal sealed record WholeEpoch(Epoch Epoch, History AtCut);
 
+/// <summary>Frames that the guest sent in an epoch and that are held; comes just before the epoch's end.</summary>
+internal sealed record EpochSaid(Epoch Epoch, IReadOnlyList<History> Frames);
+
 /// <summary>Mirrors <see cref="Pollux.Replication.Link.LinkSender"/>: what is urgent goes before the next piece of an epoch.</summary>
 internal sealed class SimulatedLinkSender
 {
@@ -27,15 +31,17 @@ internal sealed class SimulatedLinkSender
     private readonly ConnectionEnd _end;
     private readonly SimulatedThread _thread;
     private readonly Action<long> _sent;
+    private readonly Func<Epoch, IReadOnlyList<History>>? _held;
     private readonly Queue<object> _urgent = new();
     private readonly Queue<ShippedEpoch> _epochs = new();
     private bool _isAwake;
     private bool _finish;
 
     /// <param name="sent">Bytes of an epoch that are given back to the pool.</param>
-    public SimulatedLinkSender(SimulatedProcess process, ConnectionEnd end, Action<long> sent)
+    /// <param name="held">The frames that are held of an epoch.</param>
+    public SimulatedLinkSender(SimulatedProcess process, ConnectionEnd end, Action<long> sent, Func<Epoch, IReadOnlyList<History>>? held = null)
     {
-        (_end, _sent) = (end, sent);
+        (_end, _sent, _held) = (end, sent, held);
         _thread = process.NewThread();
         end.Drained = Wake;
     }
@@ -115,6 +121,12 @@ internal sealed class SimulatedLinkSender
         if (!epoch.IsComplete)
         {
             return false;
+        }
+        if (!epoch.HasSaid)
+        {
+            epoch.HasSaid = true;
+            _end.Send(new EpochSaid(epoch.Epoch, _held!(epoch.Epoch)), 64);
+            return true;
         }
         _epochs.Dequeue();
         _end.Send(new WholeEpoch(epoch.Epoch, epoch.AtCut!), 64);

@@ -178,7 +178,7 @@ internal sealed class SimulatedSession
         {
             _poolUsed -= sent;
             _thread.Poke();
-        });
+        }, _keeper.HeldOf);
         data.Received = Hear;
         data.Ended = why => Report(new PairEvent.LinkDown(why));
         _heartbeat = new SimulatedHeartbeat(_process, heartbeat, _world.Settings.HeartbeatMs, _world.Settings.DetectionMs, Judge);

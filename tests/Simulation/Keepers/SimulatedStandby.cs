@@ -1,5 +1,7 @@
+using System.Buffers.Binary;
 using Pollux.Core;
 using Pollux.Replication.Link;
+using Pollux.Replication.Network;
 using Pollux.Replication.Pair;
 using Pollux.Simulation.Guests;
 using Pollux.Simulation.Hosts;
@@ -17,6 +19,8 @@ internal sealed class SimulatedStandby(World world, SimulatedKeeper keeper)
     private readonly SimulatedProcess _process = keeper.Process;
     private readonly SimulatedThread _applier = keeper.Process.NewThread();
     private readonly Dictionary<Epoch, History> _whole = [];
+    private readonly EgressLog _egress = new();
+    private readonly List<History> _said = [];
     private SimulatedLinkSender? _sender;
     private SimulatedHeartbeat? _heartbeat;
     private ConnectionEnd? _data;
@@ -37,9 +41,14 @@ internal sealed class SimulatedStandby(World world, SimulatedKeeper keeper)
     {
         world.Checker.Acknowledged(keeper, epoch, _whole.GetValueOrDefault(epoch));
         _sender?.Post(new PairEvent.Acknowledged(epoch));
+        _egress.Committed(epoch);
         _applyUpTo = epoch;
         Apply();
     }
+
+    /// <summary>What the guest as it was at the end of <paramref name="epoch"/> had said last.</summary>
+    public IReadOnlyList<History> SaidUpTo(Epoch epoch) =>
+        [.. _egress.TakeUpTo(epoch).Select(said => _said[BinaryPrimitives.ReadInt32LittleEndian(said)])];
 
     public void Dismiss(string why) => _sender?.Post(new PairEvent.Dismissed(why));
 
@@ -108,6 +117,9 @@ internal sealed class SimulatedStandby(World world, SimulatedKeeper keeper)
                 _hasPart = true;
                 world.Checker.Promise(piece.Epoch == _lastWhole.Next, Promise.LinkInOrder, $"a piece of epoch {piece.Epoch} follows epoch {_lastWhole}");
                 break;
+            case EpochSaid said:
+                Keep(said);
+                break;
             case WholeEpoch whole:
                 _hasPart = false;
                 world.Checker.Promise(whole.Epoch == _lastWhole.Next, Promise.LinkInOrder, $"epoch {whole.Epoch} follows epoch {_lastWhole}");
@@ -123,6 +135,17 @@ internal sealed class SimulatedStandby(World world, SimulatedKeeper keeper)
             default:
                 Report((PairEvent)message);
                 break;
+        }
+    }
+
+    private void Keep(EpochSaid said)
+    {
+        foreach (var frame in said.Frames)
+        {
+            var index = new byte[4];
+            BinaryPrimitives.WriteInt32LittleEndian(index, _said.Count);
+            _said.Add(frame);
+            _egress.Add(said.Epoch, index);
         }
     }
 

@@ -46,9 +46,14 @@ public sealed class BrokenCopy : IDisposable
             var whole = Path.Combine(Simulator, assembly + ".whole");
             File.Move(Path.Combine(Simulator, assembly), whole);
             File.Copy(Path.Combine(BuiltIn(_directory, project), assembly), Path.Combine(Simulator, assembly));
-            var result = Execute("dotnet", [Path.Combine(Simulator, "pollux-simulation.dll"), .. arguments]);
-            File.Move(whole, Path.Combine(Simulator, assembly), overwrite: true);
-            return result;
+            try
+            {
+                return Execute("dotnet", [Path.Combine(Simulator, "pollux-simulation.dll"), .. arguments]);
+            }
+            finally
+            {
+                File.Move(whole, Path.Combine(Simulator, assembly), overwrite: true);
+            }
         }
         finally
         {

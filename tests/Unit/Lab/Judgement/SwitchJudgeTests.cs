@@ -65,6 +65,23 @@ public sealed class SwitchJudgeTests
         Assert.Contains("acknowledges 5 bytes less", Assert.Single(Judged().Complaints), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Judge_TheOldHostsFrameRepeatedByteForByteByTheNext_IsLateAndNoMore()
+    {
+        Sends("h2", 202, Isn + 1, 510, "+OK\r\n");
+
+        Assert.True(Judged().IsClean);
+    }
+
+    [Fact]
+    public void Judge_AHostRepeatingItsOwnOldAcknowledgement_IsCaught()
+    {
+        Sends("h2", 202, Isn + 15, 540, "");
+        Sends("h2", 203, Isn + 10, 530, "+OK\r\n");
+
+        Assert.Contains("acknowledges 10 bytes less", Assert.Single(Judged().Complaints), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(TcpFlags.Rst)]
     [InlineData(TcpFlags.Fin | TcpFlags.Ack)]

@@ -1,5 +1,6 @@
 using Pollux.Core;
 using Pollux.Replication.Network;
+using Pollux.Wire.Replication;
 
 namespace Pollux.Unit.Tests.Replication.Network;
 
@@ -36,6 +37,57 @@ public sealed class FrameRingTests
             Assert.Equal(expected.Count, ring.Frames);
             Assert.InRange(ring.UsedBytes, 0, capacity);
         }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void CopyTo_WhereverTheRingHasWrapped_GivesTheFramesOfOneEpochInOrder(int seed)
+    {
+        var random = new Random(seed);
+        var held = new Queue<(long Epoch, byte[] Frame)>();
+        using var ring = new FrameRing(8200);
+        var batch = new byte[16 << 10];
+        for (var (step, open) = (0, 1L); step < 20_000; step++, open += random.Next(4) == 0 ? 1 : 0)
+        {
+            var frame = new byte[random.Next(1, 1600)];
+            random.NextBytes(frame);
+            if (ring.TryPut(new Epoch(open), 3, frame))
+            {
+                held.Enqueue((open, frame));
+            }
+            if (random.Next(3) > 0 && ring.TryPeek(out _, out _, out _))
+            {
+                ring.Drop();
+                held.Dequeue();
+            }
+            var wanted = open - random.Next(4);
+            ReadOnlySpan<byte> rest = batch.AsSpan(0, ring.CopyTo(batch, new Epoch(wanted)));
+            foreach (var expected in held.Where(h => h.Epoch == wanted))
+            {
+                Assert.True(FrameBatch.TryTake(ref rest, out var nic, out var copied));
+                Assert.Equal(3, nic);
+                Assert.True(copied.SequenceEqual(expected.Frame));
+            }
+            Assert.True(rest.IsEmpty);
+        }
+    }
+
+    [Fact]
+    public void CopyTo_ABatchWithoutRoom_TakesTheOldestWholeFrames()
+    {
+        using var ring = new FrameRing(8200);
+        foreach (var first in (byte[])[1, 2, 3])
+        {
+            ring.TryPut(new Epoch(5), 0, [first, .. new byte[999]]);
+        }
+        var batch = new byte[2500];
+
+        ReadOnlySpan<byte> rest = batch.AsSpan(0, ring.CopyTo(batch, new Epoch(5)));
+
+        Assert.True(FrameBatch.TryTake(ref rest, out _, out var one) && one[0] == 1);
+        Assert.True(FrameBatch.TryTake(ref rest, out _, out var two) && two[0] == 2);
+        Assert.True(rest.IsEmpty);
     }
 
     [Fact]

@@ -22,7 +22,7 @@ public sealed class IngressCopiesTests
     private static List<(int Nic, int First)> Entries(ReadOnlySpan<byte> batch)
     {
         var entries = new List<(int, int)>();
-        while (IngressBatch.TryTake(ref batch, out var nic, out var frame))
+        while (FrameBatch.TryTake(ref batch, out var nic, out var frame))
         {
             entries.Add((nic, frame[0]));
         }

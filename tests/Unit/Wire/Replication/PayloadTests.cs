@@ -60,7 +60,7 @@ public class PayloadTests
         Assert.Throws<WireFormatException>(() => EpochEnd.Read(new byte[length]));
 
     [Fact]
-    public void IngressBatch_UntilItIsFull_GivesTheSameFramesInOrder()
+    public void FrameBatch_UntilItIsFull_GivesTheSameFramesInOrder()
     {
         var batch = new byte[4096];
         var used = 0;
@@ -70,7 +70,7 @@ public class PayloadTests
         {
             var frame = new byte[random.Next(0, 200)];
             random.NextBytes(frame);
-            if (!IngressBatch.TryAppend(batch, ref used, sent.Count % 256, frame))
+            if (!FrameBatch.TryAppend(batch, ref used, sent.Count % 256, frame))
             {
                 break;
             }
@@ -79,7 +79,7 @@ public class PayloadTests
 
         var taken = new List<string>();
         ReadOnlySpan<byte> rest = batch.AsSpan(0, used);
-        while (IngressBatch.TryTake(ref rest, out var nic, out var frame))
+        while (FrameBatch.TryTake(ref rest, out var nic, out var frame))
         {
             taken.Add($"{nic} {Convert.ToHexString(frame)}");
         }
@@ -88,16 +88,16 @@ public class PayloadTests
     }
 
     [Fact]
-    public void IngressBatch_CutShortAtEveryByte_IsRefused()
+    public void FrameBatch_CutShortAtEveryByte_IsRefused()
     {
         var batch = new byte[100];
         var used = 0;
-        Assert.True(IngressBatch.TryAppend(batch, ref used, 1, new byte[40]));
+        Assert.True(FrameBatch.TryAppend(batch, ref used, 1, new byte[40]));
         for (var length = 1; length < used; length++)
         {
             Assert.Throws<WireFormatException>(() => Take(batch.AsSpan(0, length)));
         }
     }
 
-    private static void Take(ReadOnlySpan<byte> batch) => IngressBatch.TryTake(ref batch, out _, out _);
+    private static void Take(ReadOnlySpan<byte> batch) => FrameBatch.TryTake(ref batch, out _, out _);
 }
