@@ -1,4 +1,5 @@
 using System.Globalization;
+using Pollux.Linux.Io;
 
 namespace Pollux.Agent;
 
@@ -8,9 +9,10 @@ internal interface ILogger
     void Say(string line);
 }
 
-/// <summary>One line per thing that happened, to standard error; a line that repeats the one before is left out.</summary>
+/// <summary>One line per thing that happened, to standard error, bounded if that is a file; a line that repeats the one before is left out.</summary>
 internal sealed class StandardError : ILogger
 {
+    private readonly BoundedErrorLog _out = new(BoundedErrorLog.UsualBytes);
     private readonly Lock _lock = new();
     private string _last = "";
 
@@ -24,6 +26,6 @@ internal sealed class StandardError : ILogger
             }
             _last = line;
         }
-        Console.Error.WriteLine($"{DateTime.UtcNow.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture)} {line}");
+        _out.WriteLine($"{DateTime.UtcNow.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture)} {line}");
     }
 }

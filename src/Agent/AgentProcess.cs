@@ -1,8 +1,10 @@
 using System.Net;
 using Pollux.Agent.Api;
+using Pollux.Agent.Events;
 using Pollux.Agent.Keepers;
 using Pollux.Agent.Reconciling;
 using Pollux.Cluster.Configuration;
+using Pollux.Cluster.Events;
 using Pollux.Cluster.Security;
 using Pollux.Cluster.Store;
 using Pollux.Core;
@@ -20,6 +22,7 @@ internal static class AgentProcess
     public static async Task RunAsync(AgentConfig config, ILogger log)
     {
         Directory.CreateDirectory(config.VmsDirectory);
+        PrepareState(config);
         using var only = FileLock.TryTake(Path.Combine(config.RunDirectory, "polluxd.lock"))
             ?? throw new PolluxException($"another agent runs on {config.RunDirectory}", "one agent per host");
         using var tls = PeerTls.Open(config.Tls);
@@ -35,15 +38,18 @@ internal static class AgentProcess
         await using (store.ConfigureAwait(false))
         {
             await store.StartWarmingAsync(CancellationToken.None).ConfigureAwait(false);
-            var lease = new HostLease(config, store, version.ToString(), accelerator, log);
+            using var events = new EventJournal(config.EventsFile, config.Host, log.Say);
+            events.Tell(null, EventKinds.AgentStarted, EventWeight.Info, $"the agent of {config.Host} has started");
+            var lease = new HostLease(config, store, version.ToString(), accelerator, events, log);
             var vms = new LocalVms(config);
-            var loop = new ReconcileLoop(config, store, lease, vms, accelerator, log);
+            var loop = new ReconcileLoop(config, store, lease, vms, accelerator, events, log);
+            var etcd = new EtcdLook(config, store, events);
             using var peers = new Peers(store, tls);
             File.Delete(config.Socket);
-            var api = ApiServer.Build(config, tls, new VmService(config, store, vms, peers, loop), lease);
+            var api = ApiServer.Build(config, tls, new VmService(config, store, vms, peers, loop, events), new EventService(config, peers, loop), lease);
             await using (api.ConfigureAwait(false))
             {
-                Task[] work = [lease.RunAsync(ending.Token), loop.RunAsync(ending.Token), new LeaderPlacement(config, store, log).RunAsync(ending.Token)];
+                Task[] work = [lease.RunAsync(ending.Token), loop.RunAsync(ending.Token), etcd.RunAsync(ending.Token), new LeaderPlacement(config, store, log).RunAsync(ending.Token)];
                 await StartAsync(api, config).ConfigureAwait(false);
                 log.Say($"{config.Host} serves {config.Socket} and {config.Address}:{config.ApiPort}");
                 var ended = await Task.WhenAny([.. work, api.WaitForShutdownAsync()]).ConfigureAwait(false);
@@ -53,6 +59,18 @@ internal static class AgentProcess
                     await ended.ConfigureAwait(false);
                 }
             }
+        }
+    }
+
+    private static void PrepareState(AgentConfig config)
+    {
+        try
+        {
+            Directory.CreateDirectory(config.StateDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new PolluxException($"{config.StateDirectory} cannot be made: {e.Message}", "correct 'stateDirectory' in agent.yaml", e);
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Pollux.Cluster.Configuration;
+using Pollux.Cluster.Events;
 using Pollux.Cluster.Store;
 using Pollux.Core;
 using Pollux.Qemu.Probing;
@@ -10,7 +11,7 @@ namespace Pollux.Agent;
 /// This host's key in the store, bound to a lease: present means alive (rule 6). Renewed three times within its life; granted anew when
 /// it ran out.
 /// </summary>
-internal sealed class HostLease(AgentConfig config, EtcdStore store, string qemuVersion, Task<AcceleratorFinding> accelerator, ILogger log)
+internal sealed class HostLease(AgentConfig config, EtcdStore store, string qemuVersion, Task<AcceleratorFinding> accelerator, EventJournal events, ILogger log)
 {
     private long _lease;
     private volatile bool _alive;
@@ -52,7 +53,10 @@ internal sealed class HostLease(AgentConfig config, EtcdStore store, string qemu
     {
         var lease = await store.GrantLeaseAsync(life, cancellation).ConfigureAwait(false);
         await TellAsync(lease, cancellation).ConfigureAwait(false);
-        Interlocked.Exchange(ref _lease, lease);
+        if (Interlocked.Exchange(ref _lease, lease) != 0)
+        {
+            events.Tell(null, EventKinds.LeaseLost, EventWeight.Alarm, $"the lease of {config.Host} had run out, so that the others counted it as dead; it has a new one");
+        }
         log.Say($"{config.Host} is alive under lease {lease:x}");
     }
 

@@ -4,21 +4,38 @@ using Pollux.Cluster.Keepers;
 namespace Pollux.Keeper;
 
 /// <summary>
-/// Figures of the checkpoints of one protection: a bounded window of the newest samples. Pauses come from QMP's own times (RESUME
-/// minus STOP), as the guest sees them.
+/// Figures of the checkpoints of one protection: what the last minute was like, and counters since it began. Pauses come from QMP's own
+/// times (RESUME minus STOP), as the guest sees them.
 /// </summary>
 internal sealed class CheckpointStats
 {
-    private const int Window = 1 << 14;
+    /// <summary>Old pauses say nothing of now: the first ones of a protection, while all code is cold, are ten times the usual.</summary>
+    private static readonly TimeSpan Window = TimeSpan.FromSeconds(CheckpointStatus.WindowSeconds);
+    private const int SamplesMost = 1 << 14;
+    private const int PageBytes = 4096;
+
+    /// <summary>More cuts than this are never on their way.</summary>
+    private const int CutsKept = 64;
+
     private readonly Lock _lock = new();
-    private readonly Samples _pauseMs = new(Window);
-    private readonly Samples _pages = new(Window);
+    private readonly Samples _pauseMs = new(SamplesMost);
+    private readonly Samples _pages = new(SamplesMost);
+    private readonly long[] _pauseCounts = new long[PauseHistogram.UpperMs.Count + 1];
+    private readonly (long At, long Pages)[] _cuts = new (long, long)[CutsKept];
     private readonly long _started = Stopwatch.GetTimestamp();
+    private double _pauseSumMs;
     private long _stoppedAtMicros;
+    private long _committed;
     private double _pagesPerMs;
 
     public long Count { get; private set; }
-    public long Committed { get; set; }
+
+    /// <summary>The last committed epoch.</summary>
+    public long Committed
+    {
+        get => Interlocked.Read(ref _committed);
+        set => Interlocked.Exchange(ref _committed, value);
+    }
 
     /// <summary>The dirty rate of recent epochs, for the trigger's forecast.</summary>
     public double PagesPerMs
@@ -46,7 +63,10 @@ internal sealed class CheckpointStats
         {
             if (_stoppedAtMicros > 0 && Count > 0)
             {
-                _pauseMs.Add((micros - _stoppedAtMicros) / 1000.0);
+                var ms = (micros - _stoppedAtMicros) / 1000.0;
+                _pauseMs.Add(ms);
+                _pauseSumMs += ms;
+                _pauseCounts[PauseHistogram.BucketOf(ms)]++;
             }
             _stoppedAtMicros = 0;
         }
@@ -60,6 +80,7 @@ internal sealed class CheckpointStats
         {
             Count++;
             _pages.Add(pages);
+            _cuts[Count % CutsKept] = (Stopwatch.GetTimestamp(), pages);
             var rate = pages / Math.Max(ranMs, 0.1);
             _pagesPerMs = Count == 1 ? rate : (weightOfNewest * rate) + ((1 - weightOfNewest) * _pagesPerMs);
         }
@@ -69,30 +90,63 @@ internal sealed class CheckpointStats
     {
         lock (_lock)
         {
-            var seconds = Stopwatch.GetElapsedTime(_started).TotalSeconds;
-            return new CheckpointStatus(Count, Committed, Math.Round(Count / Math.Max(seconds, 0.001), 1), _pauseMs.Percentiles(), _pages.Percentiles());
+            var age = Stopwatch.GetElapsedTime(_started).TotalSeconds;
+            var pauses = _pauseMs.Newer(Window);
+            var committed = Committed;
+            return new CheckpointStatus(
+                Count, committed, Math.Round(pauses.Length / Math.Max(Math.Min(age, Window.TotalSeconds), 0.001), 1),
+                PercentilesOf(pauses), PercentilesOf(_pages.Newer(Window)), LagMs(committed), UncommittedPages(committed) * PageBytes,
+                new PauseHistogram([.. _pauseCounts], Math.Round(_pauseSumMs, 3)));
         }
     }
 
-    /// <summary>The newest values of a series.</summary>
+    /// <summary>Epoch <em>n</em> is the <em>n</em>th cut after checkpoint 0, which is none of these.</summary>
+    private double LagMs(long committed) =>
+        Math.Round(Stopwatch.GetElapsedTime(committed > 0 && Count > 0 ? _cuts[committed % CutsKept].At : _started).TotalMilliseconds, 1);
+
+    private long UncommittedPages(long committed)
+    {
+        var pages = 0L;
+        for (var epoch = Math.Max(committed + 1, Count - CutsKept + 1); epoch <= Count; epoch++)
+        {
+            pages += _cuts[epoch % CutsKept].Pages;
+        }
+        return pages;
+    }
+
+    private static Percentiles PercentilesOf(double[] values)
+    {
+        if (values.Length == 0)
+        {
+            return new Percentiles(0, 0, 0);
+        }
+        Array.Sort(values);
+        double At(double share) => Math.Round(values[(int)Math.Min(values.Length - 1, share * values.Length)], 3);
+        return new Percentiles(At(0.50), At(0.99), Math.Round(values[^1], 3));
+    }
+
+    /// <summary>The newest values of a series, with their times.</summary>
     private sealed class Samples(int capacity)
     {
-        private readonly double[] _values = new double[capacity];
+        private readonly (long At, double Value)[] _values = new (long, double)[capacity];
         private long _count;
 
-        public void Add(double value) => _values[_count++ % capacity] = value;
+        public void Add(double value) => _values[_count++ % capacity] = (Stopwatch.GetTimestamp(), value);
 
-        public Percentiles Percentiles()
+        public double[] Newer(TimeSpan window)
         {
             var n = (int)Math.Min(_count, capacity);
-            if (n == 0)
+            var newer = 0;
+            while (newer < n && Stopwatch.GetElapsedTime(_values[(_count - 1 - newer) % capacity].At) <= window)
             {
-                return new Percentiles(0, 0, 0);
+                newer++;
             }
-            var sorted = _values[..n];
-            Array.Sort(sorted);
-            double At(double share) => Math.Round(sorted[(int)Math.Min(n - 1, share * n)], 3);
-            return new Percentiles(At(0.50), At(0.99), Math.Round(sorted[n - 1], 3));
+            var values = new double[newer];
+            for (var i = 0; i < newer; i++)
+            {
+                values[i] = _values[(_count - 1 - i) % capacity].Value;
+            }
+            return values;
         }
     }
 }

@@ -43,9 +43,10 @@ internal sealed class Guest : IAsyncDisposable
 
     /// <summary>Takes charge of a running QEMU: connects to its QMP and its NICs' sockets, and opens the TAP devices.</summary>
     /// <param name="died">Called once, when QEMU is gone, with the reason.</param>
+    /// <param name="cutOff">Called when a NIC's relay fails, with the reason; also when QEMU ends.</param>
     /// <param name="copied">Called after an ingress frame was copied for the standby.</param>
     public static async Task<Guest> AttachAsync(
-        VmSpec spec, QemuProcess process, QemuVersion version, string runDirectory, Action<string> died, Action copied, CancellationToken cancellation)
+        VmSpec spec, QemuProcess process, QemuVersion version, string runDirectory, Action<string> died, Action<string> cutOff, Action copied, CancellationToken cancellation)
     {
         var qmp = await QmpSession.ConnectAsync(Path.Combine(runDirectory, "qmp.sock"), TimeSpan.FromSeconds(20), cancellation).ConfigureAwait(false);
         var guest = new Guest(spec, process, qmp, version, runDirectory);
@@ -53,7 +54,7 @@ internal sealed class Guest : IAsyncDisposable
         {
             for (var nic = 0; nic < spec.Nics.Count; nic++)
             {
-                await guest.AttachNicAsync(nic, copied, cancellation).ConfigureAwait(false);
+                await guest.AttachNicAsync(nic, cutOff, copied, cancellation).ConfigureAwait(false);
             }
         }
         catch
@@ -147,7 +148,7 @@ internal sealed class Guest : IAsyncDisposable
         await Qmp.DisposeAsync().ConfigureAwait(false);
     }
 
-    private async Task AttachNicAsync(int nic, Action copied, CancellationToken cancellation)
+    private async Task AttachNicAsync(int nic, Action<string> cutOff, Action copied, CancellationToken cancellation)
     {
         var tap = TapDevice.Create(TapName(_spec.Name, nic), _spec.Nics[nic].Bridge);
         try
@@ -155,7 +156,7 @@ internal sealed class Guest : IAsyncDisposable
             var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(_runDirectory, $"net{nic}.sock")), cancellation).ConfigureAwait(false);
             socket.SendBufferSize = 1 << 20;
-            var relay = new NicRelay(nic, socket, tap, Egress, (n, frame) => Copy(n, frame, copied), KeeperLog.Say);
+            var relay = new NicRelay(nic, socket, tap, Egress, (n, frame) => Copy(n, frame, copied), why => cutOff($"{tap.Name}: {why}"));
             _nics.Add(relay);
             Sources.Merge([(byte)nic, .. Convert.FromHexString(_spec.Nics[nic].Mac.Replace(":", "", StringComparison.Ordinal)), 0, 0]);
             relay.Start();

@@ -3,6 +3,7 @@ using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
 using Pollux.Cluster.Store;
 using Pollux.Core;
+using Pollux.Keeper.Events;
 using Pollux.Linux.Cgroups;
 using Pollux.Linux.Memory;
 using Pollux.Qemu.Checkpointing;
@@ -54,6 +55,7 @@ internal sealed partial class KeeperProcess : IPairEdge
         var initial = machine.Config.Start == KeeperStart.Standby
             ? PairState.ForStandby(_me)
             : PairState.ForPrimary(_me, adopting: machine.Config.Start == KeeperStart.Adopt);
+        _events = new KeeperEvents(machine.Config);
         _loop = new PairLoop(initial, this);
         _roles = new RoleKeeper(store, machine.Spec.Name, machine.Config.Host, e => _loop.Post(e));
     }
@@ -91,6 +93,7 @@ internal sealed partial class KeeperProcess : IPairEdge
         await using (server.ConfigureAwait(false))
         {
             _loop.Start();
+            var watching = _events.WatchAsync(LookForPatience);
             if (_machine.Config.Start == KeeperStart.Standby)
             {
                 await BecomeStandbyAsync(cancellation).ConfigureAwait(false);
@@ -102,6 +105,8 @@ internal sealed partial class KeeperProcess : IPairEdge
             }
             var why = await _left.Task.ConfigureAwait(false);
             await AnswersSentAsync().ConfigureAwait(false);
+            _events.Dispose();
+            await watching.ConfigureAwait(false);
             return why;
         }
     }
@@ -109,7 +114,9 @@ internal sealed partial class KeeperProcess : IPairEdge
     void IPairEdge.Moved(PairState before, PairState after, PairEvent because)
     {
         KeeperLog.Say(before.Phase == after.Phase ? $"{after.Phase}: {after.Reason}" : $"{before.Phase} → {after.Phase} ({because.GetType().Name}) {after.Reason}");
+        var takeover = _takeover.Last;
         _takeover.Moved(before, after, because);
+        _events.Moved(before, after, because, ReferenceEquals(takeover, _takeover.Last) ? null : _takeover.Last);
         if (_stopWanted && after.Phase is PairPhase.Alone or PairPhase.Protected)
         {
             _loop.Post(new PairEvent.StopRequested(_guestShutDown));
@@ -120,8 +127,9 @@ internal sealed partial class KeeperProcess : IPairEdge
 
     void IPairEdge.Hears(PairEvent e)
     {
-        if (e is PairEvent.WasLate)
+        if (e is PairEvent.WasLate late)
         {
+            _events.WasLate(late.GapMs);
             _session?.LatenessHeard();
         }
     }
@@ -289,7 +297,7 @@ internal sealed partial class KeeperProcess : IPairEdge
         {
             guest = await Guest.AttachAsync(
                 _machine.Spec, process, _machine.Version, _machine.Directory.Path, why => _loop.Post(new PairEvent.QemuExited(why)),
-                () => _session?.WakeLink(), patience.Token).ConfigureAwait(false);
+                why => _ = TellNetworkFailureAsync(why), () => _session?.WakeLink(), patience.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is OperationCanceledException or IOException or SocketException or PolluxException)
         {
@@ -334,6 +342,9 @@ internal sealed partial class KeeperProcess : IPairEdge
                 _guestShutDown = !_powerDownAsked;
                 Stop();
                 break;
+            default:
+                HearGuest(e);
+                break;
         }
     }
 
@@ -361,7 +372,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     }
 
     private ScrubOptions? Scrub() => _machine.Spec.FaultTolerance.ScrubSeconds is > 0 and var seconds && _machine.Directory.ReadRecord() is { } record
-        ? new ScrubOptions(record.RamFile, _machine.RamBytes, TimeSpan.FromSeconds(seconds), _scrubAlarms.Note)
+        ? new ScrubOptions(record.RamFile, _machine.RamBytes, TimeSpan.FromSeconds(seconds), NoteScrubAlarm)
         : null;
 
     private long BufferCeiling() => _machine.Spec.FaultTolerance.BufferMaxBytes ?? Math.Max(64L << 20, _machine.RamBytes / 4);

@@ -2,8 +2,10 @@ using System.Net;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Pollux.Agent.Events;
 using Pollux.Cluster.Api;
 using Pollux.Cluster.Configuration;
+using Pollux.Cluster.Events;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
 using Pollux.Cluster.Store;
@@ -16,11 +18,15 @@ internal static class ApiServer
 {
     private const long LargestBody = 1 << 20;
 
-    public static WebApplication Build(AgentConfig config, PeerTls tls, VmService vms, HostLease lease)
+    public static WebApplication Build(AgentConfig config, PeerTls tls, VmService vms, EventService events, HostLease lease)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.Services.ConfigureHttpJsonOptions(o => o.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiJson.Default));
+        builder.Services.ConfigureHttpJsonOptions(o => 
+        {
+            o.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiJson.Default);
+            o.SerializerOptions.TypeInfoResolverChain.Insert(1, EventJson.Default);
+        });
         // A body that cannot be read is told in our words, not answered with an empty page.
         builder.Services.Configure<RouteHandlerOptions>(o => o.ThrowOnBadRequest = true);
         builder.WebHost.ConfigureKestrel(kestrel =>
@@ -35,6 +41,7 @@ internal static class ApiServer
         var app = builder.Build();
         app.Use(ExplainAsync);
         Map(app, vms, lease);
+        Map(app, events);
         return app;
     }
 
@@ -55,6 +62,12 @@ internal static class ApiServer
         app.MapPost("/v1/readiness", (ReadinessRequest request) => vms.CheckReadiness(request));
         app.MapGet("/v1/vms/{name}/side", (string name, CancellationToken c) => vms.SideAsync(VmName.Create(name), c));
         app.MapPost("/v1/vms/{name}/keeper", (string name, KeeperRequest request, CancellationToken c) => vms.LocalKeeperAsync(VmName.Create(name), request, c));
+    }
+
+    private static void Map(WebApplication app, EventService events)
+    {
+        app.MapGet("/v1/events", (long? since, string? vm, int? most, CancellationToken c) => events.AllAsync(since ?? 0, vm, most ?? EventService.Most, c));
+        app.MapGet("/v1/events/local", (long? since, string? vm, int? most) => events.LocalAsync(since ?? 0, vm, most ?? EventService.Most));
     }
 
     /// <summary>Failures as one sentence with its next step.</summary>

@@ -3,6 +3,7 @@ using Pollux.Agent.Keepers;
 using Pollux.Agent.Reconciling;
 using Pollux.Cluster.Api;
 using Pollux.Cluster.Configuration;
+using Pollux.Cluster.Events;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
 using Pollux.Core;
@@ -12,7 +13,7 @@ using Pollux.Replication.Pair;
 namespace Pollux.Agent.Api;
 
 /// <summary>What users may ask of any agent. A wish is written to the store; the agents concerned make it so.</summary>
-internal sealed partial class VmService(AgentConfig config, EtcdStore store, LocalVms vms, Peers peers, ReconcileLoop loop)
+internal sealed partial class VmService(AgentConfig config, EtcdStore store, LocalVms vms, Peers peers, ReconcileLoop loop, EventJournal events)
 {
     private const int SwapAttempts = 8;
     private static readonly TimeSpan AskWithin = TimeSpan.FromSeconds(45);
@@ -51,6 +52,10 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         }
         var record = new VmRecord(spec.Name, request.SpecYaml, home, Run: false, Protect: false, request.Standby);
         var outcome = await store.SwapAsync(new Swap(StoreKeys.Vm(spec.Name), 0, ToJson(record)), cancellation).ConfigureAwait(false);
+        if (outcome is SwapOutcome.Won)
+        {
+            TellWish(spec.Name, EventKinds.Defined, $"the user defined it, with its home on {home}");
+        }
         return outcome switch
         {
             SwapOutcome.Won => await VmAsync(spec.Name, cancellation).ConfigureAwait(false),
@@ -73,6 +78,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
             HostReadiness.Check(VmSpecReader.Read(view.Record!.SpecYaml, $"the spec of {name}"), config);
         }
         await ChangeAsync(name, r => r with { Run = true, RunSince = view.ShallRun ? r.RunSince : view.Role?.Term ?? 0 }, cancellation).ConfigureAwait(false);
+        TellWish(name, EventKinds.StartAsked, "the user asked to start it");
         return await VmAsync(name, cancellation).ConfigureAwait(false);
     }
 
@@ -80,6 +86,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
     {
         var view = await FindAsync(name, cancellation).ConfigureAwait(false);
         await ChangeAsync(name, r => r with { Run = false, Settings = null }, cancellation).ConfigureAwait(false);
+        TellWish(name, EventKinds.StopAsked, force ? "the user asked to stop it by force" : "the user asked its guest to power down");
         try
         {
             await AskKeeperAsync(HostOf(view), name, new KeeperRequest("stop", Force: force), AskWithin, cancellation).ConfigureAwait(false);
@@ -129,6 +136,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
             await RequireReadyAsync(name, view.Record.SpecYaml, on is { } only ? [only] : others, cancellation).ConfigureAwait(false);
         }
         await ChangeAsync(name, r => r with { Protect = true, PreferredStandby = on ?? r.PreferredStandby }, cancellation).ConfigureAwait(false);
+        TellWish(name, EventKinds.ProtectAsked, on is null ? "the user asked to protect it" : $"the user asked to protect it with a standby on {on}");
         return await VmAsync(name, cancellation).ConfigureAwait(false);
     }
 
@@ -136,6 +144,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
     {
         await FindAsync(name, cancellation).ConfigureAwait(false);
         await ChangeAsync(name, r => r with { Protect = false }, cancellation).ConfigureAwait(false);
+        TellWish(name, EventKinds.UnprotectAsked, "the user asked to end its protection");
         return await VmAsync(name, cancellation).ConfigureAwait(false);
     }
 
@@ -147,6 +156,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
             throw new PolluxException($"{name} has no standby that could take over",
                 view.Record!.Protect ? $"one is being prepared; wait for it: pollux vm show {name}" : $"protect it first: pollux vm protect {name}");
         }
+        TellWish(name, EventKinds.TakeoverAsked, $"the user asked that {role.Standby!.Host} takes over from {role.Primary.Host}");
         await AskRunningAsync(role.Primary.Host, name, new KeeperRequest("takeover"), AskWithin, cancellation).ConfigureAwait(false);
         return await VmAsync(name, cancellation).ConfigureAwait(false);
     }
@@ -156,6 +166,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         var view = await FindAsync(name, cancellation).ConfigureAwait(false);
         await AskRunningAsync(HostOf(view), name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
         await ChangeAsync(name, r => r with { Settings = (r.Settings ?? new ProtectionSettings()).With(settings) }, cancellation).ConfigureAwait(false);
+        TellWish(name, EventKinds.SettingsChanged, $"the user changed its protection: {Words(settings)}");
         if (view.Role?.Standby is { } standby)
         {
             try
@@ -182,7 +193,18 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         {
             await store.DeleteAsync(key, cancellation).ConfigureAwait(false);
         }
+        TellWish(name, EventKinds.Deleted, "the user deleted it");
     }
+
+    private void TellWish(VmName name, string kind, string text) => events.Tell(name, kind, EventWeight.Info, text);
+
+    private static string Words(ProtectionSettings settings) => string.Join(", ", new (string Name, string? Value)[]
+    {
+        ("trigger", settings.Trigger), ("transmission", settings.Transmission), ("interval", Milliseconds(settings.IntervalMs)),
+        ("floor", Milliseconds(settings.FloorMs)), ("detection", Milliseconds(settings.DetectionMs)),
+    }.Where(s => s.Value is not null).Select(s => $"{s.Name} {s.Value}"));
+
+    private static string? Milliseconds(int? value) => value is null ? null : $"{value} ms";
 
     private async Task<VmView> FindAsync(VmName name, CancellationToken cancellation)
     {

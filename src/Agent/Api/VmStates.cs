@@ -26,8 +26,8 @@ internal static class VmStates
     /// <summary>Each side swaps for itself, so each must reach a majority of etcd for itself; what a keeper says of that counts more than what the agent found.</summary>
     private static string? ArbiterNote(KeeperStatus primary, KeeperStatus? standby, bool hasArbiter) => (primary.HasArbiter, standby?.HasArbiter ?? hasArbiter) switch
     {
-        (_, false) => "protected, but no arbiter: a takeover would wait",
-        (false, true) => $"protected, but no arbiter answers {primary.Host}: without its standby the guest would wait",
+        (_, false) => "no arbiter: a takeover would wait",
+        (false, true) => $"no arbiter answers {primary.Host}: without its standby the guest would wait",
         _ => null,
     };
 

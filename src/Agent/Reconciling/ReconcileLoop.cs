@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json;
+using Pollux.Agent.Events;
 using Pollux.Agent.Keepers;
 using Pollux.Cluster.Configuration;
+using Pollux.Cluster.Events;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
 using Pollux.Core;
@@ -13,17 +15,21 @@ using Pollux.Qemu.Spec;
 namespace Pollux.Agent.Reconciling;
 
 /// <summary>Looks, decides (<see cref="Reconciler"/>) and acts, whenever the store changes and at least once a second.</summary>
-internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLease lease, LocalVms vms, Task<AcceleratorFinding> accelerator, ILogger log)
+internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLease lease, LocalVms vms, Task<AcceleratorFinding> accelerator, EventJournal events, ILogger log)
 {
     private static readonly TimeSpan AtLeastEvery = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan AskWithin = TimeSpan.FromSeconds(40);
     private readonly SemaphoreSlim _wake = new(0, 1);
     private volatile ClusterView? _seen;
     private readonly ConcurrentDictionary<VmName, VmMemory> _memory = new();
+    private readonly ConcurrentDictionary<HostId, HostRecord> _known = new();
     private readonly ConcurrentDictionary<VmName, Task> _acting = new();
 
     /// <summary>What the last look found; null before the first. Old while the store does not answer.</summary>
     public ClusterView? Seen => _seen;
+
+    /// <summary>Every host that has been alive since this agent began, as it was last seen.</summary>
+    public IReadOnlyDictionary<HostId, HostRecord> KnownHosts => _known;
 
     /// <summary>What this host remembers of a VM: why it is not protected, or does not start.</summary>
     public VmMemory MemoryOf(VmName vm) => _memory.GetValueOrDefault(vm) ?? new VmMemory();
@@ -70,20 +76,35 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
     {
         // One thing at a time for each VM; and what was under way while the host was looked at may not be as it was seen.
         var busy = _acting.Where(a => !a.Value.IsCompleted).Select(a => a.Key).ToHashSet();
+        var last = _seen;
         var view = _seen = await LookAsync(cancellation).ConfigureAwait(false);
+        Note(last, view);
         foreach (var name in view.Vms.Keys.Union(view.Local.Keys).Where(n => !busy.Contains(n)))
         {
             var before = MemoryOf(name);
             var (memory, action) = Reconciler.Decide(view, name, before);
             _memory[name] = memory;
-            if (memory.Note.Length > 0 && memory.Note != before.Note)
+            foreach (var draft in ClusterNews.OfVm(before, memory, view.Local.GetValueOrDefault(name) ?? LocalVm.Nothing, last?.Now ?? view.Now, view.Now))
             {
-                log.Say($"{name}: {memory.Note}");
+                events.Tell(name, draft);
+                log.Say($"{name}: {draft.Text}");
             }
             if (action is not null)
             {
                 _acting[name] = ActAsync(action, cancellation);
             }
+        }
+    }
+
+    private void Note(ClusterView? last, ClusterView view)
+    {
+        foreach (var host in view.Hosts.Values)
+        {
+            _known[host.Host] = host;
+        }
+        foreach (var draft in ClusterNews.OfHosts(last, view))
+        {
+            events.Tell(null, draft);
         }
     }
 
@@ -176,7 +197,7 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         await vms.StartAsync(
             new KeeperConfig(
                 start.Vm, config.Host, start.Start, start.SpecYaml, config.DirectoryOf(start.Vm), config.RamDirectory, vms.CgroupOf(start.Vm),
-                config.Qemu, accelerator, config.TcgShim, config.Address, config.Etcd, config.Tls, lease.Id, start.Attempt, config.FaultPoints, start.Settings),
+                config.Qemu, accelerator, config.TcgShim, config.Address, config.Etcd, config.Tls, lease.Id, start.Attempt, config.FaultPoints, start.Settings, config.EventsFile),
             cancellation).ConfigureAwait(false);
     }
 

@@ -29,6 +29,7 @@ internal static class PolluxCommand
             DemoCommand.Create(),
             VmCommand.Create(),
             HostCommand.Create(),
+            EventsCommand.Create(),
             DoctorCommand.Create(),
             LabCommand.Create(),
             BenchCommand.Create(),

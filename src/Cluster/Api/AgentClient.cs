@@ -1,7 +1,9 @@
+using System.Globalization;
 using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Pollux.Cluster.Events;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
 using Pollux.Cluster.Store;
@@ -36,6 +38,11 @@ public sealed class AgentClient : IDisposable
 
     public Task<VmDocument> VmAsync(VmName vm, TimeSpan within, CancellationToken cancellation) =>
         AskAsync(HttpMethod.Get, $"v1/vms/{vm}", null, ApiJson.Default.VmDocument, within, cancellation);
+
+    /// <summary>What happened since a time (milliseconds since 1970): on every host that answers, or as that very host tells it.</summary>
+    public Task<EventsDocument> EventsAsync(long sinceUnixMs, string? vm, int most, bool ofHostOnly, TimeSpan within, CancellationToken cancellation) => AskAsync(
+        HttpMethod.Get, string.Create(CultureInfo.InvariantCulture, $"v1/events{(ofHostOnly ? "/local" : "")}?since={sinceUnixMs}&most={most}{(vm is null ? "" : $"&vm={Uri.EscapeDataString(vm)}")}"),
+        null, EventJson.Default.EventsDocument, within, cancellation);
 
     public Task<VmDocument> DefineAsync(DefineRequest request, TimeSpan within, CancellationToken cancellation) =>
         AskAsync(HttpMethod.Post, "v1/vms", JsonContent.Create(request, ApiJson.Default.DefineRequest), ApiJson.Default.VmDocument, within, cancellation);

@@ -13,6 +13,8 @@ namespace Pollux.Cluster.Configuration;
 /// <param name="Witnesses">Hosts that only vote: etcd's leader is best there.</param>
 /// <param name="Cgroup">An existing cgroup2 directory below which VMs live; null: none.</param>
 /// <param name="LeaseSeconds">How long this host counts as alive after its last word to the store.</param>
+/// <param name="StateDirectory">What outlives a reboot: the host's events.</param>
+/// <param name="Metrics">Where plain HTTP serves metrics and nothing else; null: only the socket and the API do.</param>
 /// <param name="FaultPoints">A directory in which tests arm its keepers' fault points; null on every real host.</param>
 public sealed partial record AgentConfig(
     HostId Host,
@@ -28,11 +30,15 @@ public sealed partial record AgentConfig(
     string RunDirectory,
     string RamDirectory,
     int LeaseSeconds,
-    string? FaultPoints = null)
+    string? FaultPoints = null,
+    string StateDirectory = AgentConfig.DefaultStateDirectory,
+    IPEndPoint? Metrics = null)
 {
+    public const string DefaultStateDirectory = "/var/lib/pollux";
     public const string DefaultFile = "/etc/pollux/agent.yaml";
 
     public string Socket => Path.Combine(RunDirectory, "polluxd.sock");
+    public string EventsFile => Path.Combine(StateDirectory, "events.jsonl");
     public string VmsDirectory => Path.Combine(RunDirectory, "vms");
     public string DirectoryOf(VmName vm) => Path.Combine(VmsDirectory, vm.Value);
 
@@ -93,6 +99,8 @@ public sealed partial record AgentConfig(
         public string? CgroupRoot { get; set; }
         public string RunDirectory { get; set; } = "/run/pollux";
         public string RamDirectory { get; set; } = "/dev/shm";
+        public string StateDirectory { get; set; } = DefaultStateDirectory;
+        public string? Metrics { get; set; }
         public int LeaseSeconds { get; set; } = 15;
         public string? FaultPoints { get; set; }
 
@@ -121,7 +129,21 @@ public sealed partial record AgentConfig(
             return new AgentConfig(
                 host, address, ApiPort, Etcd, Witness ?? [], new TlsFiles(tls.Ca, tls.Certificate, tls.Key), Qemu,
                 string.IsNullOrEmpty(TcgShim) ? null : TcgShim, Keeper, string.IsNullOrEmpty(CgroupRoot) ? null : CgroupRoot, RunDirectory, RamDirectory, LeaseSeconds,
-                string.IsNullOrEmpty(FaultPoints) ? null : FaultPoints);
+                string.IsNullOrEmpty(FaultPoints) ? null : FaultPoints, StateDirectory, MetricsOf(wrong));
+        }
+
+        private IPEndPoint? MetricsOf(Func<string, string, string, PolluxException> wrong)
+        {
+            const string fix = "give an IP address and a port: 127.0.0.1:9464";
+            if (string.IsNullOrEmpty(Metrics))
+            {
+                return null;
+            }
+            if (!IPEndPoint.TryParse(Metrics, out var endpoint) || endpoint.Port == 0)
+            {
+                throw wrong("metrics", $"metrics is '{Metrics}', which is no address and port", fix);
+            }
+            return endpoint.Port == ApiPort ? throw wrong("metrics", $"metrics has the API's port {ApiPort}", fix) : endpoint;
         }
 
         private HostId CheckHost(Func<string, string, string, PolluxException> wrong)

@@ -29,6 +29,7 @@ public enum KeeperStart
 /// <param name="LeaseId">The lease of the own host, to which a standby's endpoint key is bound.</param>
 /// <param name="Attempt">The number of the assignment that a standby answers.</param>
 /// <param name="Settings">What the user has changed of the spec's protection since the VM was started.</param>
+/// <param name="EventsFile">The host's events, to which it adds its own; null: none are kept.</param>
 /// <param name="FaultPoints">Where tests arm <see cref="FaultPoints"/>; null, as on every real host: there are none.</param>
 public sealed record KeeperConfig(
     VmName Vm,
@@ -47,7 +48,8 @@ public sealed record KeeperConfig(
     long LeaseId,
     long Attempt,
     string? FaultPoints = null,
-    ProtectionSettings? Settings = null);
+    ProtectionSettings? Settings = null,
+    string? EventsFile = null);
 
 /// <summary>PEM files: the cluster's CA, and this host's certificate and key (names the host in its subject alternative names).</summary>
 public sealed record TlsFiles(string CaFile, string CertificateFile, string KeyFile);

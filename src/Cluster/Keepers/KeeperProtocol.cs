@@ -40,8 +40,33 @@ public sealed record KeeperStatus(
     CheckpointStatus Checkpoints, BufferStatus Buffers, NetworkStatus Network, TakeoverStatus? LastTakeover, ProtectionSettings Settings, bool HasArbiter = true,
     ScrubStatus? Scrub = null, ShippingStatus? Shipping = null);
 
-/// <summary>Pauses are QMP RESUME minus STOP.</summary>
-public sealed record CheckpointStatus(long Count, long Committed, double PerSecond, Percentiles PauseMs, Percentiles Pages);
+/// <summary>Pauses are QMP RESUME minus STOP. Rates and percentiles are of the last <see cref="WindowSeconds"/>, or of what there has been of them.</summary>
+/// <param name="Count">Cuts of this protection, the first copy not counted.</param>
+/// <param name="LagMs">The age of the last committed cut: what the guest did since then a takeover would undo, unseen by the world.</param>
+/// <param name="UncommittedBytes">Pages in cuts that are on their way.</param>
+/// <param name="Pauses">All pauses of this protection, counted by length.</param>
+public sealed record CheckpointStatus(
+    long Count, long Committed, double PerSecond, Percentiles PauseMs, Percentiles Pages, double LagMs = 0, long UncommittedBytes = 0, PauseHistogram? Pauses = null)
+{
+    public const int WindowSeconds = 60;
+}
+
+/// <summary>Pauses by length.</summary>
+/// <param name="Counts">How many were not longer than each of <see cref="UpperMs"/> but longer than the one before; the last: longer than all.</param>
+public sealed record PauseHistogram(IReadOnlyList<long> Counts, double SumMs)
+{
+    public static IReadOnlyList<double> UpperMs { get; } = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+
+    public static int BucketOf(double ms)
+    {
+        var bucket = 0;
+        while (bucket < UpperMs.Count && ms > UpperMs[bucket])
+        {
+            bucket++;
+        }
+        return bucket;
+    }
+}
 
 public sealed record Percentiles(double P50, double P99, double Max);
 

@@ -91,6 +91,7 @@ internal sealed class HostFiles(LabPlan plan, LabPrograms programs, PlanFile ask
         keeper: "{programs.Keeper}"
         cgroupRoot: "{plan.Lab.CgroupOf(member).Path}"
         runDirectory: /run/pollux
+        stateDirectory: /run/host/disk/pollux
         ramDirectory: /dev/shm
         leaseSeconds: {LeaseSeconds}
         faultPoints: {FaultPointsDirectory}

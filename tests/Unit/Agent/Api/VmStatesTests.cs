@@ -18,10 +18,10 @@ public sealed class VmStatesTests
     [Theory]
     [InlineData(true, true, true, "")]
     [InlineData(true, true, false, "")]
-    [InlineData(true, false, true, "protected, but no arbiter: a takeover would wait")]
-    [InlineData(false, false, false, "protected, but no arbiter: a takeover would wait")]
-    [InlineData(false, true, true, "protected, but no arbiter answers h1: without its standby the guest would wait")]
-    [InlineData(true, null, false, "protected, but no arbiter: a takeover would wait")]
+    [InlineData(true, false, true, "no arbiter: a takeover would wait")]
+    [InlineData(false, false, false, "no arbiter: a takeover would wait")]
+    [InlineData(false, true, true, "no arbiter answers h1: without its standby the guest would wait")]
+    [InlineData(true, null, false, "no arbiter: a takeover would wait")]
     [InlineData(true, null, true, "")]
     public void Protected_WithoutArbiter_SaysWhoWouldWait(bool primaryHas, bool? standbyHas, bool agentHas, string note)
     {

@@ -1,0 +1,85 @@
+using System.Collections.Concurrent;
+using Pollux.Core;
+
+namespace Pollux.Cluster.Events;
+
+/// <summary>
+/// Where a process of a host tells what happened. Telling never waits: a thread of its own writes, since the disk may stand still while a
+/// guest must not. What does not fit into its queue is counted, and the loss told when the disk goes on.
+/// </summary>
+/// <param name="path">The host's file; null: nothing is kept.</param>
+public sealed class EventJournal : IDisposable
+{
+    private const int MaxWaiting = 256;
+    private static readonly TimeSpan LastWordsWithin = TimeSpan.FromSeconds(1);
+    private readonly BlockingCollection<ClusterEvent> _waiting = new(MaxWaiting);
+    private readonly string? _path;
+    private readonly HostId _host;
+    private readonly Action<string> _complain;
+    private readonly TimeProvider _clock;
+    private readonly Thread _thread;
+    private long _lost;
+
+    /// <param name="complain">Hears why events cannot be written.</param>
+    public EventJournal(string? path, HostId host, Action<string> complain, TimeProvider? clock = null)
+    {
+        (_path, _host, _complain, _clock) = (path, host, complain, clock ?? TimeProvider.System);
+        _thread = new Thread(Run) { IsBackground = true, Name = "events" };
+        _thread.Start();
+    }
+
+    public void Tell(VmName? vm, EventDraft draft) =>
+        Tell(new ClusterEvent(_clock.GetUtcNow(), _host, vm, draft.Kind, draft.Weight, draft.Text, draft.Figures));
+
+    public void Tell(VmName? vm, string kind, EventWeight weight, string text) => Tell(vm, new EventDraft(kind, weight, text));
+
+    /// <summary>Writes what waits, unless the disk stands still.</summary>
+    public void Dispose()
+    {
+        _waiting.CompleteAdding();
+        _thread.Join(LastWordsWithin);
+    }
+
+    private void Tell(ClusterEvent e)
+    {
+        try
+        {
+            if (!_waiting.TryAdd(e))
+            {
+                Interlocked.Increment(ref _lost);
+            }
+        }
+        catch (InvalidOperationException)
+        {
+            // The process ends; this comes too late.
+        }
+    }
+
+    private void Run()
+    {
+        foreach (var e in _waiting.GetConsumingEnumerable())
+        {
+            if (Interlocked.Exchange(ref _lost, 0) is > 0 and var lost)
+            {
+                Write(new ClusterEvent(e.Time, _host, null, EventKinds.EventsLost, EventWeight.Warning, $"{lost} events were lost: the disk was slower than they came"));
+            }
+            Write(e);
+        }
+    }
+
+    private void Write(ClusterEvent e)
+    {
+        if (_path is null)
+        {
+            return;
+        }
+        try
+        {
+            EventFile.Append(_path, e);
+        }
+        catch (Exception failure) when (failure is PolluxException or IOException or UnauthorizedAccessException)
+        {
+            _complain($"an event cannot be written: {failure.Message}");
+        }
+    }
+}

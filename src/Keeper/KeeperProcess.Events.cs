@@ -1,0 +1,61 @@
+using System.Diagnostics;
+using Pollux.Cluster.Events;
+using Pollux.Keeper.Events;
+using Pollux.Qemu.Qmp;
+using Pollux.Replication.Pair;
+
+namespace Pollux.Keeper;
+
+/// <content>What this keeper tells people of, beside its log: the host's events.</content>
+internal sealed partial class KeeperProcess
+{
+    private readonly KeeperEvents _events;
+
+    private PatienceSample LookForPatience()
+    {
+        var state = _loop.State;
+        var checkpoints = state.Phase == PairPhase.Protected ? _session?.Stats.Status() : null;
+        return new PatienceSample(
+            Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency, WhoWaits(state.Phase), state.Pending?.Next.Reason ?? state.Reason, _store.IsAnswering, checkpoints?.LagMs, checkpoints?.UncommittedBytes ?? 0, _guest?.Egress.Held ?? 0, _tuning.TriggerSettings.IntervalMs);
+    }
+
+    private static string? WhoWaits(PairPhase phase) => phase switch
+    {
+        PairPhase.Claiming => "its start",
+        PairPhase.Stopping => "its end",
+        _ when !WaitsForRole(phase) => null,
+        >= PairPhase.Waiting => "a takeover",
+        _ => "the guest, with its frames,",
+    };
+
+    /// <summary>QEMU's end closes its sockets too, a moment before it is known, and is told as such.</summary>
+    private async Task TellNetworkFailureAsync(string why)
+    {
+        KeeperLog.Say(why);
+        await Task.WhenAny(_left.Task, Task.Delay(LastWordsWithin)).ConfigureAwait(false);
+        if (_guest is { HasExited: false } && _loop.State.Phase != PairPhase.Gone)
+        {
+            _events.Tell(EventKinds.NetworkFailed, EventWeight.Alarm, $"the guest is cut off from its network: {why}");
+        }
+    }
+
+    private void NoteScrubAlarm(string what)
+    {
+        _scrubAlarms.Note(what);
+        _events.Tell(EventKinds.ScrubAlarm, EventWeight.Alarm, $"the standby's memory is wrong, so it is thrown away: {what}");
+    }
+
+    /// <summary>What the guest itself did.</summary>
+    private void HearGuest(QmpEvent e)
+    {
+        switch (e.Name)
+        {
+            case "RESET" when e.Data.TryGetProperty("guest", out var byGuest) && byGuest.GetBoolean():
+                _events.Tell(EventKinds.GuestReset, EventWeight.Info, "the guest restarts itself; it stays where it is, as protected as before");
+                break;
+            case "GUEST_PANICKED":
+                _events.Tell(EventKinds.GuestPanicked, EventWeight.Alarm, "the guest's kernel has panicked; another host would not mend that, so nobody takes over");
+                break;
+        }
+    }
+}
