@@ -2,6 +2,7 @@ using System.Net;
 using Pollux.Agent.Api;
 using Pollux.Agent.Events;
 using Pollux.Agent.Keepers;
+using Pollux.Agent.Metrics;
 using Pollux.Agent.Reconciling;
 using Pollux.Cluster.Configuration;
 using Pollux.Cluster.Events;
@@ -42,11 +43,13 @@ internal static class AgentProcess
             events.Tell(null, EventKinds.AgentStarted, EventWeight.Info, $"the agent of {config.Host} has started");
             var lease = new HostLease(config, store, version.ToString(), accelerator, events, log);
             var vms = new LocalVms(config);
-            var loop = new ReconcileLoop(config, store, lease, vms, accelerator, events, log);
+            var takeovers = new TakeoverCount();
+            var loop = new ReconcileLoop(config, store, lease, vms, accelerator, takeovers, events, log);
             var etcd = new EtcdLook(config, store, events);
             using var peers = new Peers(store, tls);
+            using var metrics = new MetricsService(config, vms, lease, loop, etcd, takeovers);
             File.Delete(config.Socket);
-            var api = ApiServer.Build(config, tls, new VmService(config, store, vms, peers, loop, events), new EventService(config, peers, loop), lease);
+            var api = ApiServer.Build(config, tls, new VmService(config, store, vms, peers, loop, events), new EventService(config, peers, loop), metrics, lease);
             await using (api.ConfigureAwait(false))
             {
                 Task[] work = [lease.RunAsync(ending.Token), loop.RunAsync(ending.Token), etcd.RunAsync(ending.Token), new LeaderPlacement(config, store, log).RunAsync(ending.Token)];
@@ -90,7 +93,7 @@ internal static class AgentProcess
         }
         catch (IOException e)
         {
-            throw new PolluxException($"the API cannot listen: {e.Message}", "is another agent running?", e);
+            throw new PolluxException($"the API{(config.Metrics is null ? "" : " or the metrics")} cannot listen: {e.Message}", "is another agent running, or are 'address' or 'metrics' in agent.yaml not this host's?", e);
         }
     }
 }

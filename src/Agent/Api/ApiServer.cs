@@ -3,6 +3,7 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Pollux.Agent.Events;
+using Pollux.Agent.Metrics;
 using Pollux.Cluster.Api;
 using Pollux.Cluster.Configuration;
 using Pollux.Cluster.Events;
@@ -18,7 +19,7 @@ internal static class ApiServer
 {
     private const long LargestBody = 1 << 20;
 
-    public static WebApplication Build(AgentConfig config, PeerTls tls, VmService vms, EventService events, HostLease lease)
+    public static WebApplication Build(AgentConfig config, PeerTls tls, VmService vms, EventService events, MetricsService metrics, HostLease lease)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -36,13 +37,33 @@ internal static class ApiServer
             kestrel.ListenUnixSocket(config.Socket);
             kestrel.Listen(IPAddress.Parse(config.Address), config.ApiPort, listen => listen.UseHttps(
                 new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(tls.ForServer()) }));
+            if (config.Metrics is { } open)
+            {
+                kestrel.Listen(open);
+            }
         });
         builder.WebHost.UseKestrelHttpsConfiguration();
         var app = builder.Build();
+        if (config.Metrics is { } open)
+        {
+            app.Use((context, next) => OnlyMetricsAsync(open.Port, context, next));
+        }
         app.Use(ExplainAsync);
         Map(app, vms, lease);
         Map(app, events);
+        app.MapGet("/metrics", async (CancellationToken c) => Results.Text(await metrics.PageAsync(c).ConfigureAwait(false), Exposition.ContentType));
         return app;
+    }
+
+    /// <summary>Who comes by the port that asks for no certificate may read figures and do nothing.</summary>
+    private static Task OnlyMetricsAsync(int port, HttpContext context, RequestDelegate next)
+    {
+        if (context.Connection.LocalPort != port || (context.Request.Path == "/metrics" && HttpMethods.IsGet(context.Request.Method)))
+        {
+            return next(context);
+        }
+        context.Response.StatusCode = StatusCodes.Status404NotFound;
+        return Task.CompletedTask;
     }
 
     private static void Map(WebApplication app, VmService vms, HostLease lease)

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using Pollux.Agent.Events;
 using Pollux.Agent.Keepers;
+using Pollux.Agent.Metrics;
 using Pollux.Cluster.Configuration;
 using Pollux.Cluster.Events;
 using Pollux.Cluster.Keepers;
@@ -15,7 +16,7 @@ using Pollux.Qemu.Spec;
 namespace Pollux.Agent.Reconciling;
 
 /// <summary>Looks, decides (<see cref="Reconciler"/>) and acts, whenever the store changes and at least once a second.</summary>
-internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLease lease, LocalVms vms, Task<AcceleratorFinding> accelerator, EventJournal events, ILogger log)
+internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLease lease, LocalVms vms, Task<AcceleratorFinding> accelerator, TakeoverCount takeovers, EventJournal events, ILogger log)
 {
     private static readonly TimeSpan AtLeastEvery = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan AskWithin = TimeSpan.FromSeconds(40);
@@ -101,6 +102,10 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         foreach (var host in view.Hosts.Values)
         {
             _known[host.Host] = host;
+        }
+        foreach (var keeper in view.Local.Values.Select(l => l.Keeper).OfType<KeeperStatus>())
+        {
+            takeovers.Note(keeper);
         }
         foreach (var draft in ClusterNews.OfHosts(last, view))
         {

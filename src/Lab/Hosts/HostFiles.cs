@@ -9,6 +9,7 @@ namespace Pollux.Lab.Hosts;
 internal sealed class HostFiles(LabPlan plan, LabPrograms programs, PlanFile asked)
 {
     internal const int AgentPort = 7080;
+    internal const int MetricsPort = 9464;
     internal const int LeaseSeconds = 5;
 
     /// <summary>For a LAN: etcd sends heartbeats every 50 ms and elects anew after this silence.</summary>
@@ -92,6 +93,7 @@ internal sealed class HostFiles(LabPlan plan, LabPrograms programs, PlanFile ask
         cgroupRoot: "{plan.Lab.CgroupOf(member).Path}"
         runDirectory: /run/pollux
         stateDirectory: /run/host/disk/pollux
+        metrics: {member.Address}:{MetricsPort}
         ramDirectory: /dev/shm
         leaseSeconds: {LeaseSeconds}
         faultPoints: {FaultPointsDirectory}
