@@ -42,6 +42,7 @@ internal sealed class ProtectionSession
     private readonly ChunkPool _pool;
     private readonly Thread _thread;
     private readonly BufferSizing _sizing = new();
+    private readonly UnheardLateness _lateness = new();
     private readonly ManualResetEventSlim _gate = new(true);
     private readonly ManualResetEventSlim _cutResume = new(false);
     private readonly object _commitLock = new();
@@ -60,7 +61,6 @@ internal sealed class ProtectionSession
     private bool _finalWanted;
     private bool _isEnded;
     private volatile bool _isDown;
-    private volatile bool _wasLate;
 
     public ProtectionSession(Guest guest, ProtectionOptions options, Action<PairEvent> post)
     {
@@ -114,14 +114,10 @@ internal sealed class ProtectionSession
     public void Tell(FrameType type, long epoch, string text) => _sender?.Post(type, epoch, System.Text.Encoding.UTF8.GetBytes(text));
     public void Tell(FrameType type, byte[] payload) => _sender?.Post(type, 0, payload);
 
-    /// <summary>
-    /// Rule 8: after a gap of its own a primary reads the role before it releases anything. False from the gap's end until the pair's
-    /// machine has heard of it; what is not released then is released when the role was read.
-    /// </summary>
-    public bool MayRelease => !_wasLate && _heartbeat is not { IsLate: true };
+    /// <summary>See <see cref="UnheardLateness"/>.</summary>
+    public bool MayRelease => _lateness.MayRelease(() => _heartbeat is { IsLate: true });
 
-    /// <summary>The pair's machine has heard of the lateness.</summary>
-    public void LatenessHeard() => _wasLate = false;
+    public void LatenessHeard() => _lateness.Heard();
 
     /// <summary>There is ingress to copy, or a frame to tell.</summary>
     public void WakeLink() => _sender?.Wake();
@@ -507,7 +503,7 @@ internal sealed class ProtectionSession
     {
         if (verdict.LateMs is { } late)
         {
-            _wasLate = true;
+            _lateness.Found();
             Report(new PairEvent.WasLate(late, _open));
         }
         if (verdict.SilentMs is { } silent)

@@ -37,6 +37,10 @@ internal static class StandbyConnector
     {
         var client = new TcpClient { NoDelay = true };
         DataTimeout.Apply(client.Client);
+        if (hello.Kind == ConnectionKind.Heartbeat)
+        {
+            HeartbeatPriority.Apply(client.Client);
+        }
         try
         {
             if (!client.ConnectAsync(standby.Address, standby.Port).Wait(Within))

@@ -184,6 +184,10 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
             }
             frames.Write(FrameType.Welcome, 0, new Welcome(_terms.Me.Host.Value, _terms.Me.Incarnation.Value, Dialect.Newest).ToJson());
             client.ReceiveTimeout = client.SendTimeout = 0;
+            if (hello.Kind == ConnectionKind.Heartbeat)
+            {
+                HeartbeatPriority.Apply(client.Client);
+            }
             Admit(hello, frames);
             stream = null;
         }

@@ -146,8 +146,10 @@ internal static class LabCommand
     private static Command Slow()
     {
         var mbit = new Option<int>("--mbit") { Description = "Mbit/s that pass, each way for itself; 1 to 10000", Required = true };
-        var command = new Command("slow", "Slow down what two machines send each other on the cluster's network") { A, B, mbit };
-        command.WithExamples("pollux lab slow h1 h2 --mbit 50").Does(async i => Say(i, await Opened(i).Wires.SlowAsync(i.Get(A), i.Get(B), i.Get(mbit), i.Cancellation)));
+        var fifo = new Option<bool>("--fifo") { Description = "one queue for all frames; otherwise those marked as network control (heartbeats) go first" };
+        var command = new Command("slow", "Slow down what two machines send each other on the cluster's network") { A, B, mbit, fifo };
+        command.WithExamples("pollux lab slow h1 h2 --mbit 50").Does(async i =>
+            Say(i, await Opened(i).Wires.SlowAsync(i.Get(A), i.Get(B), i.Get(mbit), i.Get(fifo), i.Cancellation)));
         return command;
     }
 

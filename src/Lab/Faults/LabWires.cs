@@ -24,8 +24,9 @@ public sealed class LabWires
         ChangeAsync("cut", a, b, oneWay, f => f with { IsCut = true }, cancellation);
 
     /// <summary>At most so many Mbit/s pass, each way for itself.</summary>
-    public Task<StruckFault> SlowAsync(string a, string b, int mbit, CancellationToken cancellation = default) => mbit is >= 1 and <= MbitMost
-        ? ChangeAsync("slow", a, b, false, f => f with { Mbit = mbit }, cancellation)
+    /// <param name="fifo">All frames wait in one queue; else those marked as network control go first.</param>
+    public Task<StruckFault> SlowAsync(string a, string b, int mbit, bool fifo = false, CancellationToken cancellation = default) => mbit is >= 1 and <= MbitMost
+        ? ChangeAsync("slow", a, b, false, f => f with { Mbit = mbit, IsFifo = fifo }, cancellation)
         : throw new PolluxException($"a wire cannot be slowed to {mbit} Mbit/s", $"choose 1 to {MbitMost}");
 
     /// <summary>Frames are lost at random, each way for itself.</summary>

@@ -20,10 +20,17 @@ internal static class FaultyWires
     private const string Table = "bridge faults";
     private const string Cut = "cut";
     private const string Slow = "slow";
+    private const string SlowFifo = "slow-fifo";
     private const string Loss = "loss";
+
+    /// <summary>The mark for network control: class selector 6.</summary>
+    private const string Urgent = "cs6";
 
     /// <summary>What a slow port holds before it drops; a switch has about as much for each of its ports.</summary>
     private const int QueueBytes = 256 << 10;
+
+    private const int UrgentBase = 0x1000;
+    private const int WireBase = 0x2000;
 
     /// <summary>The chance is counted in hundredths of a percent.</summary>
     private const int LossParts = 100;
@@ -80,7 +87,11 @@ internal static class FaultyWires
             }
             if (fault.Mbit is { } mbit)
             {
-                Rule($"meta priority set {ClassOf(from)} counter", Slow, mbit);
+                Rule($"meta priority set {ClassOf(from)} counter", fault.IsFifo ? SlowFifo : Slow, mbit);
+                if (!fault.IsFifo)
+                {
+                    Rule($"ip dscp {Urgent} meta priority set {UrgentClassOf(from)} counter", Slow, mbit);
+                }
             }
         }
         return text.Append(" }\n}\n").ToString();
@@ -100,7 +111,8 @@ internal static class FaultyWires
             fault = words[2] switch
             {
                 Cut => fault with { IsCut = true },
-                Slow => fault with { Mbit = int.Parse(words[3], CultureInfo.InvariantCulture) },
+                Slow => fault with { Mbit = int.Parse(words[3], CultureInfo.InvariantCulture), IsFifo = false },
+                SlowFifo => fault with { Mbit = int.Parse(words[3], CultureInfo.InvariantCulture), IsFifo = true },
                 _ => fault with { LossPercent = double.Parse(words[3], CultureInfo.InvariantCulture) },
             };
             if (at < 0)
@@ -115,8 +127,8 @@ internal static class FaultyWires
         return faults;
     }
 
-    private static IEnumerable<(HostId From, int Mbit)> SlowTo(IEnumerable<WireFault> faults, LabMember to) =>
-        faults.Where(f => f.To == to.Name && f.Mbit is not null).Select(f => (f.From, f.Mbit!.Value)).OrderBy(f => f.From.Value, StringComparer.Ordinal);
+    private static IEnumerable<(HostId From, int Mbit, bool IsFifo)> SlowTo(IEnumerable<WireFault> faults, LabMember to) =>
+        faults.Where(f => f.To == to.Name && f.Mbit is not null).Select(f => (f.From, f.Mbit!.Value, f.IsFifo)).OrderBy(f => f.From.Value, StringComparer.Ordinal);
 
     /// <summary>Builds the queue of the port towards a member anew. A member that was never powered on has no port, and gets it with that.</summary>
     private static async Task QueueAsync(LabName lab, IEnumerable<LabMember> members, LabMember member, IReadOnlyList<WireFault> faults, CancellationToken cancellation)
@@ -134,17 +146,34 @@ internal static class FaultyWires
             return;
         }
         var text = new StringBuilder($"qdisc add dev {port} root handle 1: htb\n");
-        foreach (var (from, mbit) in slow)
+        foreach (var (from, mbit, isFifo) in slow)
         {
             var sender = Member(members, from);
-            text.Append(CultureInfo.InvariantCulture, $"class add dev {port} parent 1: classid {ClassOf(sender)} htb rate {mbit}mbit quantum 60000\n")
-                .Append(CultureInfo.InvariantCulture, $"qdisc add dev {port} parent {ClassOf(sender)} bfifo limit {QueueBytes}\n");
+            void Class(string parent, string name, int kbit, int priority) => text.Append(CultureInfo.InvariantCulture,
+                $"class add dev {port} parent {parent} classid {name} htb rate {kbit}kbit ceil {mbit}mbit prio {priority} quantum 60000\n");
+            void Queue(string name) => text.Append(CultureInfo.InvariantCulture, $"qdisc add dev {port} parent {name} bfifo limit {QueueBytes}\n");
+            if (isFifo)
+            {
+                Class("1:", ClassOf(sender), mbit * 1000, 0);
+                Queue(ClassOf(sender));
+                continue;
+            }
+            Class("1:", WireClassOf(sender), mbit * 1000, 0);
+            Class(WireClassOf(sender), ClassOf(sender), mbit * 900, 1);
+            Class(WireClassOf(sender), UrgentClassOf(sender), mbit * 100, 0);
+            Queue(ClassOf(sender));
+            Queue(UrgentClassOf(sender));
         }
         (await RunAsync(lab, ["tc", "-batch", "-"], text.ToString(), cancellation).ConfigureAwait(false)).Checked($"tc on the switch's port {port}");
     }
 
     /// <summary>A class for each sender; tc and nft read its number as hexadecimal.</summary>
     private static string ClassOf(LabMember from) => $"1:{from.Index:x}";
+
+    private static string UrgentClassOf(LabMember from) => $"1:{UrgentBase + from.Index:x}";
+
+    /// <summary>What both of a sender's classes share.</summary>
+    private static string WireClassOf(LabMember from) => $"1:{WireBase + from.Index:x}";
 
     private static LabMember Member(IEnumerable<LabMember> members, HostId name) => members.First(m => m.Name == name);
 

@@ -12,6 +12,7 @@ namespace Pollux.Lab.Tests.FaultRounds;
 public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper output)
 {
     private const int SlowMbit = 50;
+    private const int VerySlowMbit = 5;
 
     /// <summary>A keeper with its code, its heap and its threads, without the buffers.</summary>
     private const long KeeperBytes = 128L << 20;
@@ -34,6 +35,27 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
             await lab.Vm.SetAsync(new ProtectionSettings(IntervalMs: 20));
             await lab.Vm.UntilAsync(v => v.KeeperOn(v.Host)!.Buffers.AllocatedBytes < peak.AllocatedBytes, "done with its large buffers", Patience);
             await lab.Vm.SetAsync(new ProtectionSettings(IntervalMs: 100));
+            return await round.EndAsync(struck);
+        });
+    }
+
+    /// <summary>The switch's queue is longer than the detection time, and heartbeats go before it.</summary>
+    [Fact]
+    [Trait("Suite", "long")]
+    public async Task VerySlowLink_SlowsTheGuest_AndNobodyIsTakenForDead()
+    {
+        await lab.RoundAsync($"{VerySlowMbit} Mbit/s", output, async () =>
+        {
+            await using var round = await Round.BeginAsync(lab, 1);
+            var before = await lab.Vm.ShowAsync();
+            var struck = await lab.Cluster.Wires.SlowAsync(round.Primary, round.Standby, VerySlowMbit);
+            await using var flood = WriteFlood.Start(lab);
+            await Polling.UntilAsync(async c => flood.Rounds >= 1 && Primary(await lab.Vm.ShowAsync(c)).Buffers.WaitedForSpace >= 1, 2 * Patience, () => "the link is too slow for one round of writing");
+            await flood.StopAsync();
+
+            await lab.Cluster.Wires.HealAsync();
+            await round.AnsweredAsync();
+            Assert.Equal(before.Role, (await lab.Vm.ShowAsync()).Role);
             return await round.EndAsync(struck);
         });
     }

@@ -12,6 +12,7 @@ internal sealed class Checker(World world)
     /// <summary>What the world was told, step by step.</summary>
     private readonly List<History> _told = [];
     private int _life;
+    private double _replacedAtMs;
 
     /// <summary>The newest step of each start of the VM that a standby has promised to keep.</summary>
     private readonly Dictionary<int, History> _committed = [];
@@ -41,9 +42,9 @@ internal sealed class Checker(World world)
         var isReplaced = truth?.Primary != keeper.Me;
         if (isReplaced && truth is not { State: RoleState.Taking or RoleState.Stopped })
         {
-            var (_, forMs) = keeper.Process.LastThaw;
+            var (thawedAtMs, forMs) = keeper.Process.LastThaw;
             Promise(
-                forMs < world.Settings.DetectionMs, Judgement.Promise.SilentWhenReplaced,
+                forMs < world.Settings.DetectionMs || thawedAtMs < _replacedAtMs, Judgement.Promise.SilentWhenReplaced,
                 $"{keeper.Me} lets step {frame.Length} out after a freeze of {forMs:F0} ms; {truth?.Primary} runs the VM");
         }
         if (isReplaced && !keeper.Passes)
@@ -120,6 +121,10 @@ internal sealed class Checker(World world)
     {
         world.Trace?.Say($"the role: {after.State} on {after.Primary}{(after.Standby is null ? "" : $" with {after.Standby}")} (term {after.Term}: {after.Reason})");
         Promise(after.Term == (before?.Term ?? 0) + 1, Judgement.Promise.TheKeyIsTheTruth, $"term {after.Term} follows {before?.Term}");
+        if (after.Primary != before?.Primary)
+        {
+            _replacedAtMs = world.Time.NowMs;
+        }
         if (before is { State: RoleState.Protected or RoleState.Taking, Standby: { } lost } && after.Standby is null)
         {
             var primary = world.Keepers.GetValueOrDefault(after.Primary.Incarnation);

@@ -34,7 +34,7 @@ internal sealed class SimulatedSession
     private bool _finalWanted;
     private bool _isEnded;
     private bool _isDown;
-    private bool _wasLate;
+    private readonly UnheardLateness _lateness = new();
     private long _poolUsed;
     private Epoch _open = Epoch.None;
     private Epoch _committed = Epoch.None;
@@ -49,7 +49,7 @@ internal sealed class SimulatedSession
     }
 
     public Member Standby => _standby;
-    public bool MayRelease => !_wasLate && _heartbeat is not { IsLate: true };
+    public bool MayRelease => _lateness.MayRelease(() => _heartbeat is { IsLate: true });
 
     public void Begin() => _thread.Run(Checkpoints());
 
@@ -77,7 +77,7 @@ internal sealed class SimulatedSession
         _trigger.Demand();
     }
 
-    public void LatenessHeard() => _wasLate = false;
+    public void LatenessHeard() => _lateness.Heard();
     public void FrameWaits() => _trigger.Wake();
     public void Tell(object message) => _sender?.Post(message);
 
@@ -293,7 +293,7 @@ internal sealed class SimulatedSession
     {
         if (verdict.LateMs is { } late)
         {
-            _wasLate = true;
+            _lateness.Found();
             _world.Coverage.Add(Seen.PrimaryWasLate);
             Report(new PairEvent.WasLate(late, _open));
         }
