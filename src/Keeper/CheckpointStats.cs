@@ -23,10 +23,13 @@ internal sealed class CheckpointStats
     private readonly long[] _pauseCounts = new long[PauseHistogram.UpperMs.Count + 1];
     private readonly (long At, long Pages)[] _cuts = new (long, long)[CutsKept];
     private readonly long _started = Stopwatch.GetTimestamp();
+    private long _windowBegan;
     private double _pauseSumMs;
     private long _stoppedAtMicros;
     private long _committed;
     private double _pagesPerMs;
+
+    public CheckpointStats() => _windowBegan = _started;
 
     public long Count { get; private set; }
 
@@ -46,6 +49,15 @@ internal sealed class CheckpointStats
             {
                 return _pagesPerMs;
             }
+        }
+    }
+
+    /// <summary>The settings are others now: rates and percentiles of before say nothing of them.</summary>
+    public void BeginWindow()
+    {
+        lock (_lock)
+        {
+            _windowBegan = Stopwatch.GetTimestamp();
         }
     }
 
@@ -90,12 +102,13 @@ internal sealed class CheckpointStats
     {
         lock (_lock)
         {
-            var age = Stopwatch.GetElapsedTime(_started).TotalSeconds;
-            var pauses = _pauseMs.Newer(Window);
+            var age = Stopwatch.GetElapsedTime(_windowBegan);
+            var window = age < Window ? age : Window;
+            var pauses = _pauseMs.Newer(window);
             var committed = Committed;
             return new CheckpointStatus(
-                Count, committed, Math.Round(pauses.Length / Math.Max(Math.Min(age, Window.TotalSeconds), 0.001), 1),
-                PercentilesOf(pauses), PercentilesOf(_pages.Newer(Window)), LagMs(committed), UncommittedPages(committed) * PageBytes,
+                Count, committed, Math.Round(pauses.Length / Math.Max(window.TotalSeconds, 0.001), 1),
+                PercentilesOf(pauses), PercentilesOf(_pages.Newer(window)), LagMs(committed), UncommittedPages(committed) * PageBytes,
                 new PauseHistogram([.. _pauseCounts], Math.Round(_pauseSumMs, 3)));
         }
     }

@@ -106,6 +106,7 @@ internal sealed class ProtectionSession
     public void Change(TriggerSettings settings)
     {
         _trigger?.Change(settings);
+        Stats.BeginWindow();
         _channel?.SetInterval((int)settings.IntervalMs);
     }
 

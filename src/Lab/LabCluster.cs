@@ -22,11 +22,11 @@ public sealed class LabCluster
 {
     private static readonly TimeSpan ReadyDeadline = TimeSpan.FromSeconds(60);
     private readonly LabPlan _plan;
-    private readonly PlanFile _file;
+    private readonly LabOptions _options;
 
-    private LabCluster(LabPlan plan, PlanFile file, LabPrograms programs)
+    private LabCluster(LabPlan plan, LabOptions options, LabPrograms programs)
     {
-        (_plan, _file, Programs) = (plan, file, programs);
+        (_plan, _options, Programs) = (plan, options, programs);
         Wires = new LabWires(plan);
         Members = [.. plan.Members.Select(m => new LabHost(plan.Lab, m))];
     }
@@ -51,21 +51,17 @@ public sealed class LabCluster
     /// Builds the lab, or powers on what is off in one that exists, and returns when every etcd member and every agent answers.
     /// A failure takes down what this call built.
     /// </summary>
-    /// <param name="withAgents">False leaves the agents out: hosts and etcd alone.</param>
-    /// <param name="qemu">The QEMU of every host; null: the one in PATH.</param>
-    /// <param name="owner">The command that makes it for itself and removes it.</param>
     /// <exception cref="PolluxException">Not root, a lab of that name with other hosts, or something does not come up.</exception>
-    public static async Task<LabCluster> UpAsync(
-        LabName name, int hosts, bool withAgents = true, IProgress<string>? progress = null, CancellationToken cancellation = default, string? qemu = null, string? owner = null)
+    public static async Task<LabCluster> UpAsync(LabName name, LabOptions options, IProgress<string>? progress = null, CancellationToken cancellation = default)
     {
         RequireRoot();
         var programs = LabPrograms.Find();
-        var lab = new LabCluster(LabPlan.Create(name, hosts), new PlanFile(hosts, withAgents, qemu, owner), programs);
+        var lab = new LabCluster(LabPlan.Create(name, options.Hosts), options, programs);
         using var changing = await LabLock.TakeAsync(name, cancellation).ConfigureAwait(false);
-        var existing = PlanFile.TryRead(name);
-        if (existing is not null && existing != lab._file)
+        var existing = LabOptions.TryRead(name);
+        if (existing is not null && existing != options)
         {
-            throw new PolluxException($"lab '{name}' is up with {existing.Hosts} hosts{(existing.Qemu == qemu ? $", not {hosts}" : " and another QEMU")}", "pollux lab down, or choose another name with --name");
+            throw new PolluxException($"lab '{name}' is up with {existing.Hosts} hosts{(existing.Qemu == options.Qemu ? $", not {options.Hosts}" : " and another QEMU")}", "pollux lab down, or choose another name with --name");
         }
         try
         {
@@ -89,21 +85,21 @@ public sealed class LabCluster
     public static LabCluster Open(LabName name)
     {
         RequireRoot();
-        var file = PlanFile.Read(name);
-        return new LabCluster(LabPlan.Create(name, file.Hosts), file, LabPrograms.Find());
+        var options = LabOptions.Read(name);
+        return new LabCluster(LabPlan.Create(name, options.Hosts), options, LabPrograms.Find());
     }
 
     /// <summary>The machines of a lab that is up; none when it is not. Needs no root.</summary>
     public static IReadOnlyList<HostId> NamesIn(LabName name) =>
-        PlanFile.TryRead(name) is { } file ? [.. LabPlan.Create(name, file.Hosts).Members.Select(m => m.Name)] : [];
+        LabOptions.TryRead(name) is { } options ? [.. LabPlan.Create(name, options.Hosts).Members.Select(m => m.Name)] : [];
 
-    public static bool IsUp(LabName name) => PlanFile.TryRead(name) is not null;
+    public static bool IsUp(LabName name) => LabOptions.TryRead(name) is not null;
 
     /// <summary>Removes what a command of that name left of its own lab when it was killed.</summary>
     /// <exception cref="PolluxException">The lab is up and is not its own.</exception>
     public static async Task DownOwnAsync(LabName name, string owner, CancellationToken cancellation = default)
     {
-        if (PlanFile.TryRead(name) is { } existing && existing.Owner != owner)
+        if (LabOptions.TryRead(name) is { } existing && existing.Owner != owner)
         {
             throw new PolluxException($"lab '{name}' is up and is not this command's own", "choose another name with --name, or take it down: pollux lab down");
         }
@@ -186,13 +182,13 @@ public sealed class LabCluster
         Name.Cgroup.Create();
         Name.ToolsCgroup.Create();
         using var authority = ClusterAuthority.CreateOrOpen(Name.AuthorityDirectory);
-        var files = new HostFiles(_plan, Programs, _file);
+        var files = new HostFiles(_plan, Programs, _options);
         foreach (var member in _plan.Members)
         {
             files.Write(member, authority);
         }
         await LabNetwork.BuildSwitchAsync(Name, cancellation).ConfigureAwait(false);
-        _file.Write(Name);
+        _options.Write(Name);
     }
 
     private async Task StartHostsAsync(IProgress<string>? progress, CancellationToken cancellation)
@@ -202,7 +198,7 @@ public sealed class LabCluster
             progress?.Report($"starting {host.Name}");
             return StartAsync(host, cancellation);
         })).ConfigureAwait(false);
-        progress?.Report(_file.WithAgents ? "waiting for etcd and the agents" : "waiting for etcd");
+        progress?.Report(_options.WithAgents ? "waiting for etcd and the agents" : "waiting for etcd");
         await ReadyAsync(Members.Where(h => h.Power == HostPower.On), cancellation).ConfigureAwait(false);
     }
 
@@ -245,7 +241,7 @@ public sealed class LabCluster
 
     internal bool HasEtcd(LabHost host) => _plan.Voters.Contains(host.Member);
 
-    private bool HasAgent(LabHost host) => _file.WithAgents && !host.Member.IsWitness;
+    private bool HasAgent(LabHost host) => _options.WithAgents && !host.Member.IsWitness;
 
     private static void RequireRoot()
     {

@@ -93,7 +93,7 @@ internal static class BenchCommand
         await LabCluster.DownOwnAsync(name, "bench", invocation.Cancellation);
         try
         {
-            await work(await LabCluster.UpAsync(name, 2, withAgents: true, new ProgressLines(invocation), invocation.Cancellation, owner: "bench"));
+            await work(await LabCluster.UpAsync(name, new LabOptions(Owner: "bench"), new ProgressLines(invocation), invocation.Cancellation));
         }
         finally
         {

@@ -58,7 +58,7 @@ internal static class DemoCommand
         await LabCluster.DownOwnAsync(name, Owner, invocation.Cancellation);
         try
         {
-            var lab = await LabCluster.UpAsync(name, hosts: 2, withAgents: true, progress, invocation.Cancellation, owner: Owner);
+            var lab = await LabCluster.UpAsync(name, new LabOptions(Owner: Owner), progress, invocation.Cancellation);
             var (report, timeline) = await RunAsync(lab, settings, progress, invocation.Cancellation);
             await WriteAsync(invocation, report, timeline);
             return report.IsGood ? PolluxCommand.Done : PolluxCommand.Failed;

@@ -71,7 +71,7 @@ internal static class LabCommand
         {
             var name = LabName.Choose(invocation.Get(Name));
             var progress = new ProgressLines(invocation);
-            var lab = await LabCluster.UpAsync(name, invocation.Get(hosts), !invocation.Get(noAgents), progress, invocation.Cancellation, QemuOf(invocation));
+            var lab = await LabCluster.UpAsync(name, new LabOptions(invocation.Get(hosts), !invocation.Get(noAgents), QemuOf(invocation)), progress, invocation.Cancellation);
             await ShowAsync(lab, invocation);
         });
         return command;

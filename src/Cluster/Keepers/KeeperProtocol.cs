@@ -40,7 +40,7 @@ public sealed record KeeperStatus(
     CheckpointStatus Checkpoints, BufferStatus Buffers, NetworkStatus Network, TakeoverStatus? LastTakeover, ProtectionSettings Settings, bool HasArbiter = true,
     ScrubStatus? Scrub = null, ShippingStatus? Shipping = null);
 
-/// <summary>Pauses are QMP RESUME minus STOP. Rates and percentiles are of the last <see cref="WindowSeconds"/>, or of what there has been of them.</summary>
+/// <summary>Pauses are QMP RESUME minus STOP. Rates and percentiles are of the last <see cref="WindowSeconds"/>, or of what there has been of them since the settings were last changed.</summary>
 /// <param name="Count">Cuts of this protection, the first copy not counted.</param>
 /// <param name="LagMs">The age of the last committed cut: what the guest did since then a takeover would undo, unseen by the world.</param>
 /// <param name="UncommittedBytes">Pages in cuts that are on their way.</param>

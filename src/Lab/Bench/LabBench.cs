@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Net;
 using Pollux.Cluster.Api;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
@@ -13,7 +12,6 @@ namespace Pollux.Lab.Bench;
 /// <summary>Benchmarks of the real pair, in a lab of two hosts with the Redis guest.</summary>
 public static class LabBench
 {
-    private static readonly IPEndPoint Server = IPEndPoint.Parse("10.78.0.10:6379");
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan Settling = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Warming = TimeSpan.FromSeconds(5);
@@ -37,7 +35,7 @@ public static class LabBench
         foreach (var size in sizesMiB)
         {
             var vm = await StartAsync(lab, $"redis-{size}", size, cancellation).ConfigureAwait(false);
-            await using (var load = await RedisLoad.StartWhenServingAsync(lab.OpenClientSocket, Server, 1, Patience, cancellation).ConfigureAwait(false))
+            await using (var load = await RedisGuest.LoadAsync(lab, 1, Patience, cancellation).ConfigureAwait(false))
             {
                 // Until it serves; the takeover's time is told by the keeper.
             }
@@ -69,7 +67,7 @@ public static class LabBench
     {
         var host = BenchHost.Here();
         var vm = await StartAsync(lab, "redis", 256, cancellation).ConfigureAwait(false);
-        var load = await RedisLoad.StartWhenServingAsync(lab.OpenClientSocket, Server, 1, Patience, cancellation).ConfigureAwait(false);
+        var load = await RedisGuest.LoadAsync(lab, 1, Patience, cancellation).ConfigureAwait(false);
         await using (load.ConfigureAwait(false))
         {
             var rows = new List<RoundTripRow> { await MeasureAsync("unprotected", vm, load, each, progress, cancellation).ConfigureAwait(false) };
@@ -101,7 +99,7 @@ public static class LabBench
                     CommandLine = $"{s.CommandLine} {argument}",
                     FaultTolerance = s.FaultTolerance with { Shipping = shipping },
                 }).ConfigureAwait(false);
-                var load = await RedisLoad.StartWhenServingAsync(lab.OpenClientSocket, Server, 1, Patience, cancellation).ConfigureAwait(false);
+                var load = await RedisGuest.LoadAsync(lab, 1, Patience, cancellation).ConfigureAwait(false);
                 await using (load.ConfigureAwait(false))
                 {
                     await vm.ProtectAsync(cancellation).ConfigureAwait(false);
@@ -171,10 +169,11 @@ public static class LabBench
 
     private static async Task<LabVm> StartAsync(LabCluster lab, string name, int memoryMiB, CancellationToken cancellation, Func<VmSpec, VmSpec>? change = null)
     {
-        var file = Path.Combine(lab.Programs.Examples, "redis.yaml");
-        var example = VmSpecReader.Read(await File.ReadAllTextAsync(file, cancellation).ConfigureAwait(false), file);
-        var spec = example with { Name = VmName.Create(name), MemoryBytes = (long)memoryMiB << 20 };
-        var vm = await LabVm.StartAsync(lab, change?.Invoke(spec) ?? spec, "h1", cancellation).ConfigureAwait(false);
+        var vm = await RedisGuest.StartAsync(lab, example =>
+        {
+            var spec = example with { Name = VmName.Create(name), MemoryBytes = (long)memoryMiB << 20 };
+            return change?.Invoke(spec) ?? spec;
+        }, cancellation).ConfigureAwait(false);
         await vm.UntilAsync(v => v.State == "running", "running", Patience, cancellation).ConfigureAwait(false);
         return vm;
     }

@@ -1,12 +1,10 @@
 using System.Diagnostics;
-using System.Net;
 using Pollux.Cluster.Api;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Lab.Faults;
 using Pollux.Lab.Load;
 using Pollux.Lab.Vms;
-using Pollux.Qemu.Spec;
 
 namespace Pollux.Lab.Demo;
 
@@ -16,7 +14,6 @@ namespace Pollux.Lab.Demo;
 /// </summary>
 public sealed class DemoRun
 {
-    private static readonly IPEndPoint Server = IPEndPoint.Parse("10.78.0.10:6379");
     private static readonly TimeSpan Boot = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Protect = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Answer = TimeSpan.FromSeconds(30);
@@ -58,15 +55,12 @@ public sealed class DemoRun
 
     private async Task StartGuestAsync(CancellationToken cancellation)
     {
-        var file = Path.Combine(_lab.Programs.Examples, "redis.yaml");
-        var example = VmSpecReader.Read(await File.ReadAllTextAsync(file, cancellation).ConfigureAwait(false), file);
-        var spec = example with
+        _progress.Report($"starting a Linux guest with Redis on h1");
+        _vm = await RedisGuest.StartAsync(_lab, example => example with
         {
             Accelerator = _settings.Accelerator,
             FaultTolerance = example.FaultTolerance with { Trigger = _settings.Trigger },
-        };
-        _progress.Report($"starting a Linux guest with Redis on h1");
-        _vm = await LabVm.StartAsync(_lab, spec, "h1", cancellation).ConfigureAwait(false);
+        }, cancellation).ConfigureAwait(false);
     }
 
     private async Task<(DemoReport, DemoTimeline?)> RoundAsync(int round, CancellationToken cancellation)
@@ -101,8 +95,7 @@ public sealed class DemoRun
     private async Task<RedisLoad> StartLoadAsync(int round, CancellationToken cancellation)
     {
         _progress.Report(round == 1 ? "waiting for its Redis" : $"round {round} of {_settings.Rounds}");
-        var load = await RedisLoad.StartWhenServingAsync(_lab.OpenClientSocket, Server, (ulong)round, Boot, cancellation).ConfigureAwait(false);
-        return load;
+        return await RedisGuest.LoadAsync(_lab, (ulong)round, Boot, cancellation).ConfigureAwait(false);
     }
 
     private async Task MeasureUnprotectedAsync(RedisLoad load, CancellationToken cancellation)

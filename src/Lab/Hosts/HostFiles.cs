@@ -6,7 +6,7 @@ using Pollux.Lab.Layout;
 namespace Pollux.Lab.Hosts;
 
 /// <summary>What a host finds at power-on: its certificates, its agent's configuration, and the list of its services.</summary>
-internal sealed class HostFiles(LabPlan plan, LabPrograms programs, PlanFile asked)
+internal sealed class HostFiles(LabPlan plan, LabPrograms programs, LabOptions asked)
 {
     internal const int AgentPort = 7080;
     internal const int MetricsPort = 9464;

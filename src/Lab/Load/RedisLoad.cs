@@ -16,6 +16,7 @@ public sealed class RedisLoad : IAsyncDisposable
     private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(10);
     private readonly Func<Socket> _openSocket;
     private readonly IPEndPoint _server;
+    private readonly TimeSpan _pace;
     private readonly AcknowledgedWrites _writes;
     private readonly Random _choice;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -30,9 +31,9 @@ public sealed class RedisLoad : IAsyncDisposable
     private int _reconnects;
     private string? _complaint;
 
-    private RedisLoad(Func<Socket> openSocket, IPEndPoint server, ulong seed)
+    private RedisLoad(Func<Socket> openSocket, IPEndPoint server, ulong seed, TimeSpan pace)
     {
-        (_openSocket, _server) = (openSocket, server);
+        (_openSocket, _server, _pace) = (openSocket, server, pace);
         _writes = new AcknowledgedWrites(seed);
         _choice = new Random((int)seed);
     }
@@ -44,10 +45,11 @@ public sealed class RedisLoad : IAsyncDisposable
     /// <param name="openSocket">A TCP socket in the network from which the client speaks.</param>
     /// <param name="seed">Makes this run's values its own.</param>
     /// <param name="patience">How long the server may take to be reached.</param>
+    /// <param name="pace">The client rests so long after each answer; zero: a closed loop.</param>
     /// <exception cref="PolluxException">The server cannot be reached.</exception>
-    public static RedisLoad Start(Func<Socket> openSocket, IPEndPoint server, ulong seed, TimeSpan patience)
+    public static RedisLoad Start(Func<Socket> openSocket, IPEndPoint server, ulong seed, TimeSpan patience, TimeSpan pace = default)
     {
-        var load = new RedisLoad(openSocket, server, seed);
+        var load = new RedisLoad(openSocket, server, seed, pace);
         try
         {
             load.Allow(patience);
@@ -69,14 +71,14 @@ public sealed class RedisLoad : IAsyncDisposable
     /// <summary>Begins as soon as the server serves, which a guest that boots does not at once.</summary>
     /// <exception cref="PolluxException">It did not within the deadline.</exception>
     public static async Task<RedisLoad> StartWhenServingAsync(
-        Func<Socket> openSocket, IPEndPoint server, ulong seed, TimeSpan deadline, CancellationToken cancellation = default)
+        Func<Socket> openSocket, IPEndPoint server, ulong seed, TimeSpan deadline, CancellationToken cancellation = default, TimeSpan pace = default)
     {
         var begin = Stopwatch.GetTimestamp();
         while (true)
         {
             try
             {
-                return await Task.Factory.StartNew(() => Start(openSocket, server, seed, TimeSpan.FromSeconds(1)),
+                return await Task.Factory.StartNew(() => Start(openSocket, server, seed, TimeSpan.FromSeconds(1), pace),
                     cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
             }
             catch (PolluxException) when (Stopwatch.GetElapsedTime(begin) < deadline)
@@ -139,6 +141,7 @@ public sealed class RedisLoad : IAsyncDisposable
                 {
                     _connection ??= Reconnect();
                     One();
+                    Rest();
                 }
                 catch (ConnectionLostException e)
                 {
@@ -150,6 +153,14 @@ public sealed class RedisLoad : IAsyncDisposable
         catch (Exception e)
         {
             _ended.TrySetException(e);
+        }
+    }
+
+    private void Rest()
+    {
+        if (_pace > TimeSpan.Zero)
+        {
+            Thread.Sleep(_pace);
         }
     }
 

@@ -35,13 +35,6 @@ public sealed class TortureLab
 
     public static IPEndPoint Beacon { get; } = new(IPAddress.Parse(GuestAddress), BeaconPort);
 
-    /// <summary>The example's Redis guest.</summary>
-    public static string DefaultSpecOf(LabCluster cluster) => Path.Combine(cluster.Programs.Examples, "redis.yaml");
-
-    /// <summary>Reads a spec whose guest is the Redis guest.</summary>
-    public static async Task<VmSpec> ReadSpecAsync(string file, CancellationToken cancellation = default) =>
-        VmSpecReader.Read(await File.ReadAllTextAsync(file, cancellation).ConfigureAwait(false), file);
-
     /// <summary>Starts the Redis guest on h1 of a lab that is up and has no VM of that name, and protects it.</summary>
     /// <param name="given">It gets a beacon, unless it has one.</param>
     public static async Task<TortureLab> PrepareAsync(LabCluster cluster, VmSpec given, IProgress<string>? progress = null, CancellationToken cancellation = default)
@@ -59,7 +52,7 @@ public sealed class TortureLab
     }
 
     public Task<RedisLoad> LoadAsync(ulong seed, CancellationToken cancellation = default) =>
-        RedisLoad.StartWhenServingAsync(Cluster.OpenClientSocket, Redis, seed, Boot, cancellation);
+        RedisGuest.LoadAsync(Cluster, seed, Boot, cancellation);
 
     /// <summary>Every host on, the VM protected, one keeper and one QEMU on each host and no other: as a round begins, and as it ends.</summary>
     /// <param name="recording">Also records the ports of hosts that are powered on here.</param>

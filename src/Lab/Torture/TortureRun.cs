@@ -1,5 +1,6 @@
 using Pollux.Core;
 using Pollux.Lab.Layout;
+using Pollux.Lab.Vms;
 
 namespace Pollux.Lab.Torture;
 
@@ -41,8 +42,8 @@ public sealed class TortureRun(LabName name, ulong seed, string? specFile, IProg
     {
         await LabCluster.DownOwnAsync(name, Owner, cancellation).ConfigureAwait(false);
         _isOurs = true;
-        var cluster = await LabCluster.UpAsync(name, hosts: 2, withAgents: true, progress, cancellation, qemu, Owner).ConfigureAwait(false);
-        var spec = await TortureLab.ReadSpecAsync(specFile ?? TortureLab.DefaultSpecOf(cluster), cancellation).ConfigureAwait(false);
+        var cluster = await LabCluster.UpAsync(name, new LabOptions(Qemu: qemu, Owner: Owner), progress, cancellation).ConfigureAwait(false);
+        var spec = await RedisGuest.ReadSpecAsync(specFile ?? RedisGuest.SpecFileOf(cluster), cancellation).ConfigureAwait(false);
         return await TortureLab.PrepareAsync(cluster, spec, progress, cancellation).ConfigureAwait(false);
     }
 }

@@ -1,6 +1,8 @@
 using Pollux.Lab.Hosts;
+using Pollux.Lab.Layout;
 using Pollux.Lab.Tests.Labs;
 using Pollux.Lab.Torture;
+using Pollux.Lab.Vms;
 using Pollux.Qemu.Spec;
 
 namespace Pollux.Lab.Tests.Breadth;
@@ -18,8 +20,8 @@ public sealed class BreadthLab : IAsyncLifetime
     public async Task InitializeAsync()
     {
         await LabCluster.DownAsync(TestLabs.Tortured);
-        Cluster = await LabCluster.UpAsync(TestLabs.Tortured, hosts: 2);
-        Redis = await TortureLab.ReadSpecAsync(TortureLab.DefaultSpecOf(Cluster));
+        Cluster = await LabCluster.UpAsync(TestLabs.Tortured, new LabOptions());
+        Redis = await RedisGuest.SpecAsync(Cluster);
     }
 
     public async Task DisposeAsync() => await Cluster.DownAsync();

@@ -5,6 +5,7 @@ using Pollux.Core;
 using Pollux.Lab.Faults;
 using Pollux.Lab.Hosts;
 using Pollux.Lab.Judgement;
+using Pollux.Lab.Layout;
 using Pollux.Lab.Load;
 using Pollux.Lab.Tests.Labs;
 using Pollux.Lab.Vms;
@@ -21,7 +22,7 @@ public sealed class ProtectedLab : IAsyncLifetime
     private const int ScrubSeconds = 10;
     private static readonly TimeSpan Protect = TimeSpan.FromSeconds(60);
 
-    public static IPEndPoint Server { get; } = IPEndPoint.Parse("10.78.0.10:6379");
+    public static IPEndPoint Server => RedisGuest.Server;
 
     public LabCluster Cluster { get; private set; } = null!;
 
@@ -32,11 +33,10 @@ public sealed class ProtectedLab : IAsyncLifetime
     public async Task InitializeAsync()
     {
         await LabCluster.DownAsync(TestLabs.WithVms);
-        Cluster = await LabCluster.UpAsync(TestLabs.WithVms, hosts: 2);
+        Cluster = await LabCluster.UpAsync(TestLabs.WithVms, new LabOptions());
         try
         {
-            var file = Path.Combine(Cluster.Programs.Examples, "redis.yaml");
-            var given = VmSpecReader.Read(await File.ReadAllTextAsync(file), file);
+            var given = await RedisGuest.SpecAsync(Cluster);
             var spec = given with { FaultTolerance = given.FaultTolerance with { ScrubSeconds = ScrubSeconds } };
             VmMac = PhysicalAddress.Parse(spec.Nics[0].Mac);
             Vm = await LabVm.StartAsync(Cluster, spec, "h1");
@@ -52,7 +52,7 @@ public sealed class ProtectedLab : IAsyncLifetime
 
     public async Task DisposeAsync() => await Cluster.DownAsync();
 
-    public Task<RedisLoad> LoadAsync(ulong seed) => RedisLoad.StartWhenServingAsync(Cluster.OpenClientSocket, Server, seed, Boot);
+    public Task<RedisLoad> LoadAsync(ulong seed) => RedisGuest.LoadAsync(Cluster, seed, Boot);
 
     /// <summary>Every fault mended, every host on, and the VM protected: as a round begins, and as it ends.</summary>
     public async Task<VmDocument> WholeAsync(SwitchRecording? recording = null)

@@ -1,3 +1,5 @@
+using Pollux.Lab.Layout;
+
 namespace Pollux.Lab.Tests.Labs;
 
 /// <summary>Two hosts and a witness with etcd and no agents, shared by the tests of the lab itself.</summary>
@@ -9,7 +11,7 @@ public sealed class BareLab : IAsyncLifetime
     {
         await LabCluster.DownAsync(TestLabs.Bare);
         await LabCluster.DownAsync(TestLabs.Second);
-        Cluster = await LabCluster.UpAsync(TestLabs.Bare, hosts: 2, withAgents: false);
+        Cluster = await LabCluster.UpAsync(TestLabs.Bare, new LabOptions(WithAgents: false));
     }
 
     public async Task DisposeAsync()

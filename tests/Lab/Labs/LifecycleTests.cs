@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Pollux.Core;
+using Pollux.Lab.Layout;
 
 namespace Pollux.Lab.Tests.Labs;
 
@@ -9,7 +10,7 @@ public sealed class LifecycleTests(BareLab lab)
     [Fact]
     public async Task Up_BesideAnotherLab_BothAnswerAndDownTakesOnlyItsOwn()
     {
-        var second = await LabCluster.UpAsync(TestLabs.Second, hosts: 3, withAgents: false);
+        var second = await LabCluster.UpAsync(TestLabs.Second, new LabOptions(3, WithAgents: false));
         try
         {
             Assert.All(await second.StatusAsync(), h => Assert.True(h.Etcd));
@@ -28,7 +29,7 @@ public sealed class LifecycleTests(BareLab lab)
     {
         var before = lab.Cluster["h1"].InitProcess();
 
-        await LabCluster.UpAsync(lab.Cluster.Name, hosts: 2, withAgents: false);
+        await LabCluster.UpAsync(lab.Cluster.Name, new LabOptions(WithAgents: false));
 
         Assert.Equal(before, lab.Cluster["h1"].InitProcess());
     }
@@ -36,7 +37,7 @@ public sealed class LifecycleTests(BareLab lab)
     [Fact]
     public async Task Up_WithOtherHosts_IsRefusedAndHarmsNothing()
     {
-        var refusal = await Assert.ThrowsAsync<PolluxException>(() => LabCluster.UpAsync(lab.Cluster.Name, hosts: 3, withAgents: false));
+        var refusal = await Assert.ThrowsAsync<PolluxException>(() => LabCluster.UpAsync(lab.Cluster.Name, new LabOptions(3, WithAgents: false)));
 
         Assert.Contains("with 2 hosts, not 3", refusal.Problem, StringComparison.Ordinal);
         Assert.All(await lab.Cluster.StatusAsync(), h => Assert.True(h.Etcd));
@@ -63,7 +64,7 @@ public sealed class LifecycleTests(BareLab lab)
     {
         await KilledUpAsync("starting h2");
 
-        var second = await LabCluster.UpAsync(TestLabs.Second, hosts: 2, withAgents: false);
+        var second = await LabCluster.UpAsync(TestLabs.Second, new LabOptions(WithAgents: false));
         try
         {
             Assert.All(await second.StatusAsync(), h => Assert.True(h.Etcd));
