@@ -49,7 +49,7 @@ internal static class AgentProcess
             using var peers = new Peers(store, tls);
             using var metrics = new MetricsService(config, vms, lease, loop, etcd, takeovers);
             File.Delete(config.Socket);
-            var api = ApiServer.Build(config, tls, new VmService(config, store, vms, peers, loop, events), new EventService(config, peers, loop), metrics, lease);
+            var api = ApiServer.Build(config, tls, new VmService(config, store, vms, peers, loop, etcd, events), new EventService(config, peers, loop), metrics, lease);
             await using (api.ConfigureAwait(false))
             {
                 Task[] work = [lease.RunAsync(ending.Token), loop.RunAsync(ending.Token), etcd.RunAsync(ending.Token), new LeaderPlacement(config, store, log).RunAsync(ending.Token)];

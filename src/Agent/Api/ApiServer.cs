@@ -80,6 +80,8 @@ internal static class ApiServer
         app.MapPost("/v1/vms/{name}/unprotect", (string name, CancellationToken c) => vms.UnprotectAsync(VmName.Create(name), c));
         app.MapPost("/v1/vms/{name}/takeover", (string name, CancellationToken c) => vms.TakeOverAsync(VmName.Create(name), c));
         app.MapPost("/v1/vms/{name}/set", (string name, ProtectionSettings request, CancellationToken c) => vms.SetAsync(VmName.Create(name), request, c));
+        app.MapGet("/v1/diagnoses", (CancellationToken c) => vms.DiagnoseAllAsync(c));
+        app.MapGet("/v1/vms/{name}/diagnosis", (string name, CancellationToken c) => vms.DiagnoseAsync(VmName.Create(name), c));
         app.MapPost("/v1/readiness", (ReadinessRequest request) => vms.CheckReadiness(request));
         app.MapGet("/v1/vms/{name}/side", (string name, CancellationToken c) => vms.SideAsync(VmName.Create(name), c));
         app.MapPost("/v1/vms/{name}/keeper", (string name, KeeperRequest request, CancellationToken c) => vms.LocalKeeperAsync(VmName.Create(name), request, c));

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Pollux.Agent.Events;
 using Pollux.Agent.Keepers;
 using Pollux.Agent.Reconciling;
 using Pollux.Cluster.Api;
@@ -13,7 +14,7 @@ using Pollux.Replication.Pair;
 namespace Pollux.Agent.Api;
 
 /// <summary>What users may ask of any agent. A wish is written to the store; the agents concerned make it so.</summary>
-internal sealed partial class VmService(AgentConfig config, EtcdStore store, LocalVms vms, Peers peers, ReconcileLoop loop, EventJournal events)
+internal sealed partial class VmService(AgentConfig config, EtcdStore store, LocalVms vms, Peers peers, ReconcileLoop loop, EtcdLook etcd, EventJournal events)
 {
     private const int SwapAttempts = 8;
     private static readonly TimeSpan AskWithin = TimeSpan.FromSeconds(45);

@@ -44,7 +44,8 @@ internal static class ClusterNews
         {
             yield return new EventDraft(EventKinds.StartFailed, EventWeight.Alarm, $"it does not start: {after.StartFailure}");
         }
-        if (after.Note.Length > 0 && after.Note != before.Note)
+        // What its keeper said of itself it has told itself.
+        if (after.Note.Length > 0 && after.Note != before.Note && after.Note != local.Keeper?.Note)
         {
             yield return new EventDraft(EventKinds.NotProtected, EventWeight.Warning, $"not protected: {after.Note}");
         }

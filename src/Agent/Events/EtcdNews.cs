@@ -17,13 +17,14 @@ internal sealed class EtcdNews(HostId me)
     {
         foreach (var view in members)
         {
-            var member = _members.TryGetValue(view.Endpoint, out var known) ? known : _members[view.Endpoint] = new Member(view.Endpoint);
-            member.Name = view.Name.Length > 0 ? view.Name : member.Name;
-            if (member.Changed(view.Answers) is { } answers)
+            var member = _members.TryGetValue(view.Endpoint, out var known) ? known : _members[view.Endpoint] = new Member();
+            // A member that answers without a majority is there.
+            if (member.Changed(view.Version is not null) is { } answers)
             {
+                var who = view.Name.Length > 0 ? $"{view.Name} ({view.Endpoint})" : view.Endpoint;
                 yield return answers
-                    ? new EventDraft(EventKinds.EtcdMemberBack, EventWeight.Info, $"etcd on {member} answers {me} again")
-                    : new EventDraft(EventKinds.EtcdMemberLost, EventWeight.Warning, $"etcd on {member} does not answer {me}");
+                    ? new EventDraft(EventKinds.EtcdMemberBack, EventWeight.Info, $"etcd on {who} answers {me} again")
+                    : new EventDraft(EventKinds.EtcdMemberLost, EventWeight.Warning, $"etcd on {who} does not answer {me}");
             }
         }
         if (hasMajority == _hasMajority)
@@ -37,11 +38,9 @@ internal sealed class EtcdNews(HostId me)
                 $"no majority of etcd answers {me}: what runs goes on and stays protected, but until it is back nothing takes over, goes solo, starts or is changed");
     }
 
-    private sealed class Member(string endpoint)
+    private sealed class Member
     {
         private int _silentLooks;
-
-        public string Name { get; set; } = "";
 
         /// <summary>What is to be told, if anything.</summary>
         public bool? Changed(bool answers)
@@ -55,7 +54,5 @@ internal sealed class EtcdNews(HostId me)
                 _ => null,
             };
         }
-
-        public override string ToString() => Name.Length > 0 ? $"{Name} ({endpoint})" : endpoint;
     }
 }

@@ -25,6 +25,7 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
     private readonly ConcurrentDictionary<VmName, VmMemory> _memory = new();
     private readonly ConcurrentDictionary<HostId, HostRecord> _known = new();
     private readonly ConcurrentDictionary<VmName, Task> _acting = new();
+    private readonly Dictionary<(VmName Vm, string Kind), string> _told = [];
 
     /// <summary>What the last look found; null before the first. Old while the store does not answer.</summary>
     public ClusterView? Seen => _seen;
@@ -85,10 +86,20 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
             var before = MemoryOf(name);
             var (memory, action) = Reconciler.Decide(view, name, before);
             _memory[name] = memory;
+            if (view.Local.GetValueOrDefault(name)?.Keeper is { Phase: "protected" })
+            {
+                _told.Remove((name, EventKinds.NotProtected));
+                _told.Remove((name, EventKinds.StartFailed));
+            }
             foreach (var draft in ClusterNews.OfVm(before, memory, view.Local.GetValueOrDefault(name) ?? LocalVm.Nothing, last?.Now ?? view.Now, view.Now))
             {
-                events.Tell(name, draft);
                 log.Say($"{name}: {draft.Text}");
+                // Attempts are repeated for ever; what they come to is news when it changes.
+                if (_told.GetValueOrDefault((name, draft.Kind)) != draft.Text)
+                {
+                    _told[(name, draft.Kind)] = draft.Text;
+                    events.Tell(name, draft);
+                }
             }
             if (action is not null)
             {
@@ -102,6 +113,10 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         foreach (var host in view.Hosts.Values)
         {
             _known[host.Host] = host;
+        }
+        foreach (var gone in _told.Keys.Where(k => !view.Vms.ContainsKey(k.Vm)).ToList())
+        {
+            _told.Remove(gone);
         }
         foreach (var keeper in view.Local.Values.Select(l => l.Keeper).OfType<KeeperStatus>())
         {

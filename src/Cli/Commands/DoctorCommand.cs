@@ -2,14 +2,16 @@ using System.CommandLine;
 using System.Text.Json.Serialization;
 using Pollux.Cli.Doctor;
 using Pollux.Cli.Output;
+using Pollux.Cluster.Api;
 using Pollux.Cluster.Configuration;
+using Pollux.Core;
 using Pollux.Lab.Layout;
 using Pollux.Qemu.Probing;
 using Spectre.Console;
 
 namespace Pollux.Cli.Commands;
 
-/// <summary><c>pollux doctor</c>: what this host has and lacks for running and protecting VMs.</summary>
+/// <summary><c>pollux doctor</c>: what this host has and lacks for running and protecting VMs, and why VMs are not protected that shall be.</summary>
 internal static partial class DoctorCommand
 {
     private static readonly Option<string?> Qemu = new("--qemu")
@@ -25,14 +27,22 @@ internal static partial class DoctorCommand
         DefaultValueFactory = _ => AgentConfig.DefaultFile,
     };
 
-    internal static Command Create() => new Command("doctor", "Say what this host has and lacks for running and protecting VMs; exit 1 if something required is missing")
+    private static readonly Argument<string?> Vm = new("VM")
     {
-        Qemu, Config,
+        Description = "only why this VM is not protected, with all that was looked at", Arity = ArgumentArity.ZeroOrOne, DefaultValueFactory = _ => null,
+        CompletionSources = { Completions.Vms },
+    };
+
+    private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(15);
+
+    internal static Command Create() => new Command("doctor", "Say what this host has and lacks for running and protecting VMs, and why VMs are not protected that shall be; exit 1 if something required is missing")
+    {
+        Vm, Qemu, Config,
     }
-        .WithExamples("pollux doctor", "pollux doctor --qemu /opt/qemu/bin/qemu-system-x86_64", "pollux doctor --output json")
+        .WithExamples("pollux doctor", "pollux doctor redis", "pollux doctor --qemu /opt/qemu/bin/qemu-system-x86_64", "pollux doctor --output json")
         .Does(async invocation =>
         {
-            var findings = await LookAsync(invocation);
+            var findings = invocation.Get(Vm) is { } vm ? await ExamineAsync(invocation, VmName.Create(vm)) : await LookAsync(invocation);
             var view = new DoctorView(findings.All(f => f.Verdict != Verdict.Missing), findings);
             invocation.Result(view, DoctorJson.Default.DoctorView, Write);
             return view.Ok ? PolluxCommand.Done : PolluxCommand.Failed;
@@ -50,7 +60,16 @@ internal static partial class DoctorCommand
             configured,
             await ClusterProbe.EtcdAsync(config, invocation.Cancellation),
             await ClusterProbe.AgentAsync(config, invocation.Socket, invocation.Cancellation),
+            .. await ClusterProbe.VmsAsync(invocation.Socket, invocation.Cancellation),
         ];
+    }
+
+    /// <summary>The answer first, then what led to it.</summary>
+    private static async Task<IReadOnlyList<Finding>> ExamineAsync(Invocation invocation, VmName vm)
+    {
+        using var agent = AgentClient.Local(invocation.Socket);
+        var diagnosis = await agent.DiagnoseAsync(vm, invocation.TimeoutOr(AnswerWithin), invocation.Cancellation);
+        return [ClusterProbe.AnswerOf(diagnosis), .. diagnosis.Findings];
     }
 
     private static void Write(IAnsiConsole console, DoctorView view)

@@ -168,7 +168,7 @@ internal static class VmCommand
         }
         catch (OperationCanceledException) when (!invocation.Cancellation.IsCancellationRequested)
         {
-            throw new PolluxException($"{what} is not done after {within.TotalSeconds:0.#} s: {vm.Name} is {said}", "it goes on being tried; look with 'pollux vm show'");
+            throw new PolluxException($"{what} is not done after {within.TotalSeconds:0.#} s: {vm.Name} is {said}", what == "protect" ? $"it goes on being tried; ask 'pollux doctor {vm.Name}' why" : "it goes on being tried; look with 'pollux vm show'");
         }
         if (vm.State != "failing")
         {

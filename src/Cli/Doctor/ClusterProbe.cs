@@ -11,6 +11,9 @@ internal static class ClusterProbe
 {
     private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(3);
 
+    /// <summary>The agent asks other hosts in turn.</summary>
+    private static readonly TimeSpan VmsWithin = TimeSpan.FromSeconds(15);
+
     /// <summary>The agent's configuration, and what is to be said of it; null when there is none that can be used.</summary>
     internal static (AgentConfig? Config, Finding Finding) Configuration(string file)
     {
@@ -57,6 +60,23 @@ internal static class ClusterProbe
             return new Finding(subject, Verdict.Missing, $"no majority of {members} answered within {AnswerWithin.TotalSeconds:0} s", "start etcd, or correct 'etcd' in agent.yaml");
         }
     }
+
+    /// <summary>A line for each VM that shall be protected; none when no agent answers, which is told by <see cref="AgentAsync"/>.</summary>
+    internal static async Task<IReadOnlyList<Finding>> VmsAsync(string socket, CancellationToken cancellation)
+    {
+        try
+        {
+            using var agent = AgentClient.Local(socket);
+            return [.. (await agent.DiagnosesAsync(VmsWithin, cancellation).ConfigureAwait(false)).Select(AnswerOf)];
+        }
+        catch (PolluxException)
+        {
+            return [];
+        }
+    }
+
+    internal static Finding AnswerOf(ProtectionDiagnosis diagnosis) =>
+        new($"VM {diagnosis.Vm}", diagnosis.Verdict, diagnosis.Sentence, diagnosis.NextStep);
 
     internal static async Task<Finding> AgentAsync(AgentConfig? config, string socket, CancellationToken cancellation)
     {

@@ -39,6 +39,14 @@ public sealed class AgentClient : IDisposable
     public Task<VmDocument> VmAsync(VmName vm, TimeSpan within, CancellationToken cancellation) =>
         AskAsync(HttpMethod.Get, $"v1/vms/{vm}", null, ApiJson.Default.VmDocument, within, cancellation);
 
+    /// <summary>Why a VM is not protected.</summary>
+    public Task<ProtectionDiagnosis> DiagnoseAsync(VmName vm, TimeSpan within, CancellationToken cancellation) =>
+        AskAsync(HttpMethod.Get, $"v1/vms/{vm}/diagnosis", null, ApiJson.Default.ProtectionDiagnosis, within, cancellation);
+
+    /// <summary>Of every VM that shall be protected.</summary>
+    public Task<IReadOnlyList<ProtectionDiagnosis>> DiagnosesAsync(TimeSpan within, CancellationToken cancellation) =>
+        AskAsync(HttpMethod.Get, "v1/diagnoses", null, ApiJson.Default.IReadOnlyListProtectionDiagnosis, within, cancellation);
+
     /// <summary>What happened since a time (milliseconds since 1970): on every host that answers, or as that very host tells it.</summary>
     public Task<EventsDocument> EventsAsync(long sinceUnixMs, string? vm, int most, bool ofHostOnly, TimeSpan within, CancellationToken cancellation) => AskAsync(
         HttpMethod.Get, string.Create(CultureInfo.InvariantCulture, $"v1/events{(ofHostOnly ? "/local" : "")}?since={sinceUnixMs}&most={most}{(vm is null ? "" : $"&vm={Uri.EscapeDataString(vm)}")}"),
@@ -123,7 +131,7 @@ public sealed class AgentClient : IDisposable
         }
         catch (HttpRequestException e)
         {
-            throw new PolluxException($"{_who} cannot be reached: {e.InnerException?.Message ?? e.Message}", "is polluxd running there?", e);
+            throw new AgentUnreachableException(_who, e);
         }
     }
 
@@ -165,6 +173,10 @@ public sealed class AgentClient : IDisposable
         }
     }
 }
+
+/// <summary>There is no connection to an agent: nothing was done.</summary>
+public sealed class AgentUnreachableException(string who, HttpRequestException cause)
+    : PolluxException($"{who} cannot be reached: {cause.InnerException?.Message ?? cause.Message}", "is polluxd running there?", cause);
 
 /// <summary>An agent gave no answer in time; whether it did what it was asked is unknown.</summary>
 public sealed class AgentSilentException(string who, TimeSpan within, Exception cause)

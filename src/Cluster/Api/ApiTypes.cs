@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
 using Pollux.Core;
+using Pollux.Qemu.Probing;
 using Pollux.Replication.Pair;
 
 namespace Pollux.Cluster.Api;
@@ -20,6 +21,12 @@ public sealed record VmDocument(
 /// <param name="Note">Why its guest is not protected.</param>
 /// <param name="StartFailure">Why its last keeper ended before its guest ran.</param>
 public sealed record KeeperOnHost(HostId Host, KeeperStatus? Status, string? Error, string? Note = null, string? StartFailure = null);
+
+/// <summary>Why a VM is not protected, or that it is.</summary>
+/// <param name="Verdict">Ok: protected. Warning: it is, with a blemish, or is about to be. Missing: something is in the way. NotConfigured: nobody asked for it.</param>
+/// <param name="NextStep">What a person can do.</param>
+/// <param name="Findings">All that was looked at, in order.</param>
+public sealed record ProtectionDiagnosis(VmName Vm, Verdict Verdict, string Sentence, string? NextStep, IReadOnlyList<Finding> Findings);
 
 /// <param name="SpecYaml">A spec with absolute paths.</param>
 /// <param name="On">Its home; the asked host when null.</param>
@@ -48,10 +55,12 @@ public static class ApiStatus
 public sealed record ApiErrorDetail(string Problem, string? NextStep);
 
 /// <summary>JSON of the agent's API, camelCase.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, UseStringEnumConverter = true)]
 [JsonSerializable(typeof(VmDocument))]
 [JsonSerializable(typeof(IReadOnlyList<VmDocument>))]
 [JsonSerializable(typeof(IReadOnlyList<HostRecord>))]
+[JsonSerializable(typeof(ProtectionDiagnosis))]
+[JsonSerializable(typeof(IReadOnlyList<ProtectionDiagnosis>))]
 [JsonSerializable(typeof(DefineRequest))]
 [JsonSerializable(typeof(KeeperOnHost))]
 [JsonSerializable(typeof(ReadinessRequest))]

@@ -11,6 +11,7 @@ internal sealed class KeeperEvents : IDisposable
 {
     private const double LateMsLeast = 500;
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan FailureAgainAfter = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan LateAgainAfter = TimeSpan.FromMinutes(1);
 
     private readonly VmName _vm;
@@ -19,6 +20,8 @@ internal sealed class KeeperEvents : IDisposable
     private readonly PatienceWatch _patience = new();
     private long _movedAt = Stopwatch.GetTimestamp();
     private long _lateToldAt;
+    private string? _failure;
+    private long _failedAt;
 
     public KeeperEvents(KeeperConfig config)
     {
@@ -44,10 +47,36 @@ internal sealed class KeeperEvents : IDisposable
         }
         else if (PairNews.Of(before, after, because) is { } draft)
         {
+            if (IsRepeated(draft))
+            {
+                return;
+            }
             _log.Tell(_vm, before.Phase == PairPhase.GoingSolo && after.Phase == PairPhase.Alone
                 ? draft with { Figures = new Dictionary<string, double> { ["arbitrateMs"] = Math.Round(heldMs, 3) } }
                 : draft);
         }
+    }
+
+    /// <summary>A standby that cannot be filled is tried for ever; that is told again when it fails otherwise, or after a while.</summary>
+    private bool IsRepeated(EventDraft draft)
+    {
+        if (draft.Kind == EventKinds.Syncing)
+        {
+            return _failure is not null && Stopwatch.GetElapsedTime(_failedAt) < FailureAgainAfter;
+        }
+        if (draft.Kind != EventKinds.SyncFailed)
+        {
+            _failure = null;
+            return false;
+        }
+        // A port or a time in it makes it no other failure.
+        var failure = string.Concat(draft.Text.Where(c => !char.IsAsciiDigit(c)));
+        if (failure == _failure && Stopwatch.GetElapsedTime(_failedAt) < FailureAgainAfter)
+        {
+            return true;
+        }
+        (_failure, _failedAt) = (failure, Stopwatch.GetTimestamp());
+        return false;
     }
 
     /// <summary>A host that stood still is a likely cause of what follows; told at most once a minute.</summary>

@@ -44,11 +44,11 @@ public sealed class NewsTests
     {
         var news = new EtcdNews(H1);
         Assert.Empty(news.Look(true, [Member("w", true)]));
-        Assert.Empty(news.Look(true, [Member("", false)]));
+        Assert.Empty(news.Look(true, [Member("w", false)]));
         Assert.Empty(news.Look(true, [Member("w", true)]));
-        Assert.Empty(news.Look(true, [Member("", false)]));
-        Assert.Equal("etcd on w (https://w) does not answer h1", Assert.Single(news.Look(true, [Member("", false)])).Text);
-        Assert.Empty(news.Look(true, [Member("", false)]));
+        Assert.Empty(news.Look(true, [Member("w", false)]));
+        Assert.Equal("etcd on w (https://w) does not answer h1", Assert.Single(news.Look(true, [Member("w", false)])).Text);
+        Assert.Empty(news.Look(true, [Member("w", false)]));
         Assert.Equal(EventKinds.EtcdMemberBack, Assert.Single(news.Look(true, [Member("w", true)])).Kind);
     }
 
@@ -62,7 +62,7 @@ public sealed class NewsTests
         Assert.Equal(EventKinds.EtcdBack, Assert.Single(news.Look(true, [])).Kind);
     }
 
-    private static EtcdMemberView Member(string name, bool answers) => new("https://w", 1, name, false, answers, null);
+    private static EtcdMemberView Member(string name, bool answers) => new("https://w", 1, name, false, answers, answers ? "3.4" : null);
 
     private static List<(string Kind, string Text)> Told(ClusterView before, ClusterView after) => [.. ClusterNews.OfHosts(before, after).Select(d => (d.Kind, d.Text))];
 
