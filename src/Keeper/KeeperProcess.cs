@@ -4,7 +4,6 @@ using Pollux.Cluster.Security;
 using Pollux.Cluster.Store;
 using Pollux.Core;
 using Pollux.Keeper.Events;
-using Pollux.Linux.Cgroups;
 using Pollux.Linux.Memory;
 using Pollux.Qemu.Checkpointing;
 using Pollux.Qemu.Process;
@@ -21,7 +20,6 @@ namespace Pollux.Keeper;
 internal sealed partial class KeeperProcess : IPairEdge
 {
     private static readonly TimeSpan TakeoverPatience = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan RunningWithin = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LastWordsWithin = TimeSpan.FromMilliseconds(500);
     private static readonly Epoch FirstHeldEpoch = new(1);
 
@@ -39,9 +37,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     private QemuProcess? _orphan;
     private volatile Guest? _guest;
     private volatile ProtectionSession? _session;
-    private StandbySide? _standby;
     private StandbyTarget? _target;
-    private IReadOnlyList<byte[]> _unheard = [];
     private Task _sessionEnded = Task.CompletedTask;
     private volatile bool _stopWanted;
     private volatile bool _powerDownAsked;
@@ -175,78 +171,6 @@ internal sealed partial class KeeperProcess : IPairEdge
         }
     }
 
-    private bool DoForProtection(PairEffect effect)
-    {
-        switch (effect)
-        {
-            case PairEffect.BeginCheckpointing begin:
-                BeginProtection(begin.Standby);
-                return true;
-            case PairEffect.EndCheckpointing end:
-                _sessionEnded = _session?.EndAsync(end.Why) ?? Task.CompletedTask;
-                _session = null;
-                return true;
-            case PairEffect.HoldEgress:
-                _guest!.Egress.Hold(FirstHeldEpoch);
-                _guest.Ingress.Open(FirstHeldEpoch);
-                _session!.Tell(FrameType.Sources, _guest.Sources.ToBytes());
-                return true;
-            case PairEffect.ResumeFromCut:
-                _session?.ResumeFromCut();
-                return true;
-            case PairEffect.CloseGate:
-                _session?.CloseGate();
-                return true;
-            case PairEffect.OpenGate:
-                _session?.OpenGate();
-                return true;
-            case PairEffect.CutFinal:
-                _session?.CutFinal();
-                return true;
-            case PairEffect.Release when _session is { MayRelease: false }:
-                return true;
-            case PairEffect.Release release:
-                _guest?.Egress.Release(release.UpTo);
-                return true;
-            case PairEffect.ReleaseAll:
-                _guest?.Egress.Pass();
-                return true;
-            case PairEffect.TellProtected:
-                _session?.Tell(FrameType.Protected, []);
-                return true;
-            case PairEffect.TellPrimaryDown down:
-                _session?.TellDown(down.Why);
-                return true;
-            case PairEffect.TellTakeNow take:
-                _session?.Tell(FrameType.TakeNow, take.Final.Value, "");
-                return true;
-            default:
-                return false;
-        }
-    }
-
-    private void DoForStandby(PairEffect effect)
-    {
-        switch (effect)
-        {
-            case PairEffect.TellDismiss dismiss:
-                _session?.Tell(FrameType.Dismiss, 0, dismiss.Why);
-                _standby?.Service.Dismiss(dismiss.Why);
-                break;
-            case PairEffect.Acknowledge acknowledge:
-                _standby!.Service.Acknowledge(acknowledge.UpTo);
-                break;
-            case PairEffect.Rehearse:
-                Beside(RehearseAsync, e => new PairEvent.RehearsalFailed(e.Message));
-                break;
-            case PairEffect.Load load:
-                Beside(() => LoadAsync(load.Epoch), e => new PairEvent.LoadFailed(e.Message));
-                break;
-            default:
-                throw new InvalidOperationException($"no such effect: {effect}");
-        }
-    }
-
     private async Task StartGuestAsync(bool adopt)
     {
         var orphan = Interlocked.Exchange(ref _orphan, null);
@@ -353,114 +277,6 @@ internal sealed partial class KeeperProcess : IPairEdge
     {
         _stopWanted = true;
         _loop.Post(new PairEvent.StopRequested(_guestShutDown));
-    }
-
-    private void BeginProtection(Member standby)
-    {
-        var target = Volatile.Read(ref _target)!;
-        var hello = new Hello(
-            ConnectionKind.Data, _machine.Spec.Name.Value, _me.Host.Value, _me.Incarnation.Value, standby.Incarnation.Value,
-            _machine.SpecDigest, _machine.Qemu, _machine.RamBytes, _tuning.HeartbeatMs, _tuning.DetectionMs);
-        var options = new ProtectionOptions(
-            standby, () => StandbyConnector.Connect(target, _tls, hello), () => _tuning.TriggerSettings, _tuning.Transmission,
-            _machine.Directory.PathsOf("").Channel, BufferCeiling(), _tuning.HeartbeatMs, _tuning.DetectionMs,
-            _machine.Spec.FaultTolerance.Shipping == "changes", Scrub());
-        ProtectionSession? session = null;
-        session = new ProtectionSession(_guest!, options, e => _loop.Post(e, from: session));
-        _session = session;
-        session.Begin();
-    }
-
-    private ScrubOptions? Scrub() => _machine.Spec.FaultTolerance.ScrubSeconds is > 0 and var seconds && _machine.Directory.ReadRecord() is { } record
-        ? new ScrubOptions(record.RamFile, _machine.RamBytes, TimeSpan.FromSeconds(seconds), NoteScrubAlarm)
-        : null;
-
-    private long BufferCeiling() => _machine.Spec.FaultTolerance.BufferMaxBytes ?? Math.Max(64L << 20, _machine.RamBytes / 4);
-
-    private async Task BecomeStandbyAsync(CancellationToken cancellation)
-    {
-        try
-        {
-            await TellEndpointAsync(StandbyState.Preparing, 0, null).ConfigureAwait(false);
-            _standby = await StandbySide.PrepareAsync(_machine, _me, _tls, e => _loop.Post(e), AttachAsync, cancellation).ConfigureAwait(false);
-            _guest = _standby.Guest;
-            await TellEndpointAsync(StandbyState.Ready, _standby.Service.Port, null).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is PolluxException or IOException or SocketException)
-        {
-            KeeperLog.Say($"cannot stand by: {e.Message}");
-            _loop.Post(new PairEvent.Dismissed(e.Message));
-        }
-    }
-
-    private Task TellEndpointAsync(StandbyState state, int port, string? why)
-    {
-        var endpoint = new StandbyEndpoint(
-            _me.Host, _me.Incarnation, _machine.Config.Attempt, _machine.Config.ListenAddress, port, state, why);
-        return _store.PutAsync(
-            StoreKeys.Endpoint(_machine.Spec.Name, _me.Host),
-            System.Text.Json.JsonSerializer.Serialize(endpoint, StoreJson.Default.StandbyEndpoint), _machine.Config.LeaseId, CancellationToken.None);
-    }
-
-    private async Task RehearseAsync()
-    {
-        await _standby!.RehearseAsync().ConfigureAwait(false);
-        _loop.Post(new PairEvent.Rehearsed());
-    }
-
-    private async Task LoadAsync(Epoch epoch)
-    {
-        var standby = _standby!;
-        await standby.LoadAsync(epoch).ConfigureAwait(false);
-        FaultPoint.Pass(FaultPoints.Loaded);
-        await RequireRunningAsync(standby.Guest).ConfigureAwait(false);
-        standby.Guest.Replay(standby.Service.Ingress.TakeAfter(epoch));
-        standby.Guest.Listen();
-        _unheard = standby.Service.Egress.TakeUpTo(epoch);
-        _loop.Post(new PairEvent.Loaded());
-    }
-
-    /// <summary>
-    /// Once more, as late as can be: after the swap to <c>running</c> the old primary is thrown away, and a QEMU that is being killed, or hangs, tells
-    /// nobody. A guest that had shut down before the cut does not run either.
-    /// </summary>
-    /// <exception cref="PolluxException">It does not run.</exception>
-    private async Task RequireRunningAsync(Guest guest)
-    {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(_leaving.Token);
-        patience.CancelAfter(RunningWithin);
-        try
-        {
-            string? status;
-            do
-            {
-                var answer = await guest.Qmp.ExecuteAsync("query-status", null, patience.Token).ConfigureAwait(false);
-                status = answer.GetProperty("status").GetString();
-            }
-            while (status is "inmigrate" or "paused" && !patience.IsCancellationRequested);
-            if (status != "running")
-            {
-                throw new PolluxException($"the guest does not run after its state was loaded: QEMU says '{status}'");
-            }
-        }
-        catch (OperationCanceledException) when (!_leaving.IsCancellationRequested)
-        {
-            throw new PolluxException($"QEMU does not run the guest within {RunningWithin.TotalSeconds:0.#} s after its state was loaded");
-        }
-    }
-
-    private void OpenNetwork()
-    {
-        var guest = _guest!;
-        guest.SayAgain(_unheard);
-        _unheard = [];
-        guest.Egress.Pass();
-        _ = Task.Run(() => guest.AnnounceAsync(_leaving.Token));
-        _ = Task.Run(async () =>
-        {
-            await CloseStandbyAsync().ConfigureAwait(false);
-            await ForgetEndpointAsync().ConfigureAwait(false);
-        });
     }
 
     private async Task SayWhenOverdueAsync()

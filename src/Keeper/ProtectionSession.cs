@@ -7,7 +7,6 @@ using Pollux.Linux.Memory;
 using Pollux.Qemu.Qmp;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Link;
-using Pollux.Replication.Network;
 using Pollux.Replication.Pair;
 using Pollux.Replication.Scrubbing;
 using Pollux.Replication.Shipping;
@@ -25,39 +24,23 @@ namespace Pollux.Keeper;
 /// </summary>
 internal sealed class ProtectionSession
 {
-    /// <summary>
-    /// One epoch travels while the next is cut and waits for it. On a link that cannot keep up, more of them would only lie in the buffers,
-    /// and every frame would wait for all that lies before it.
-    /// </summary>
-    private const int MostInFlight = 2;
-
-    private const int RoomLookMs = 5;
-
-    /// <summary>A standby whose heart beats but that commits nothing is lost all the same. A slow link takes seconds for a full buffer.</summary>
-    private static readonly TimeSpan CommitWithin = TimeSpan.FromSeconds(60);
-
     private readonly Guest _guest;
     private readonly ProtectionOptions _options;
     private readonly Action<PairEvent> _post;
     private readonly ChunkPool _pool;
     private readonly Thread _thread;
     private readonly BufferSizing _sizing = new();
-    private readonly UnheardLateness _lateness = new();
+    private readonly Commits _commits = new();
     private readonly ManualResetEventSlim _gate = new(true);
     private readonly ManualResetEventSlim _cutResume = new(false);
-    private readonly object _commitLock = new();
     private readonly Lock _endLock = new();
     private readonly CancellationTokenSource _ended = new();
     private CheckpointChannel? _channel;
-    private FrameStream? _data;
-    private LinkSender? _sender;
-    private HeartbeatLink? _heartbeat;
+    private volatile PrimaryLink? _link;
     private TriggerLoop? _trigger;
     private volatile RamScrubber? _scrubber;
     private Epoch _open = Epoch.None;
-    private Epoch _committed = Epoch.None;
     private long _resumedAt;
-    private long _linkWaits;
     private bool _finalWanted;
     private bool _isEnded;
     private volatile bool _isDown;
@@ -73,10 +56,10 @@ internal sealed class ProtectionSession
     public ChunkPool Pool => _pool;
 
     /// <summary>How often a cut waited for the link, or a capture for memory.</summary>
-    public long Waits => _pool.Waits + Interlocked.Read(ref _linkWaits);
+    public long Waits => _pool.Waits + _commits.Waits;
 
     /// <summary>What became of captured pages; null while there is no link.</summary>
-    public ShippingCounts? Shipping => _sender?.Counts;
+    public ShippingCounts? Shipping => _link?.Sender.Counts;
 
     /// <summary>Pages hashed for the scrub, and how often all of the RAM was.</summary>
     public (long Pages, long Rounds) Scrubbed => _scrubber is { } scrubber ? (scrubber.Pages, scrubber.Rounds) : default;
@@ -110,18 +93,18 @@ internal sealed class ProtectionSession
         _channel?.SetInterval((int)settings.IntervalMs);
     }
 
-    public void SetDetection(int detectionMs) => _heartbeat?.SetDetection(detectionMs);
+    public void SetDetection(int detectionMs) => _link?.SetDetection(detectionMs);
 
-    public void Tell(FrameType type, long epoch, string text) => _sender?.Post(type, epoch, System.Text.Encoding.UTF8.GetBytes(text));
-    public void Tell(FrameType type, byte[] payload) => _sender?.Post(type, 0, payload);
+    public void Tell(FrameType type, long epoch, string text) => _link?.Tell(type, epoch, text);
+    public void Tell(FrameType type, byte[] payload) => _link?.Sender.Post(type, 0, payload);
 
     /// <summary>See <see cref="UnheardLateness"/>.</summary>
-    public bool MayRelease => _lateness.MayRelease(() => _heartbeat is { IsLate: true });
+    public bool MayRelease => _link is not { MayRelease: false };
 
-    public void LatenessHeard() => _lateness.Heard();
+    public void LatenessHeard() => _link?.LatenessHeard();
 
     /// <summary>There is ingress to copy, or a frame to tell.</summary>
-    public void WakeLink() => _sender?.Wake();
+    public void WakeLink() => _link?.Sender.Wake();
 
     /// <summary>A frame waits for a cut.</summary>
     public void FrameWaits() => _trigger?.Wake();
@@ -157,7 +140,7 @@ internal sealed class ProtectionSession
     {
         if (!_isDown)
         {
-            _sender?.Post(FrameType.Dismiss, 0, System.Text.Encoding.UTF8.GetBytes(why));
+            Tell(FrameType.Dismiss, 0, why);
         }
         if (_channel is not null)
         {
@@ -172,37 +155,32 @@ internal sealed class ProtectionSession
         }
         _gate.Set();
         _cutResume.Set();
-        _sender?.FinishUrgent(TimeSpan.FromMilliseconds(500));
-        _heartbeat?.Dispose();
-        _data?.Dispose();
-        lock (_commitLock)
-        {
-            Monitor.PulseAll(_commitLock);
-        }
+        _link?.TakeLeave();
         // Wakes a capture that waits for room. Chunks that are lent stay mapped until they are given back.
         _pool.Dispose();
     }
 
     private void Run()
     {
+        PrimaryLink link;
         try
         {
-            Connect();
+            link = Connect();
         }
         catch (Exception e) when (IsEndOfSession(e))
         {
-            Report(new PairEvent.LinkDown(Describe(e)));
+            Report(new PairEvent.LinkDown(e.Message));
             return;
         }
         try
         {
-            Checkpoint();
+            Checkpoint(link.Sender);
         }
         catch (Exception e) when (IsEndOfSession(e))
         {
             if (GuestLives())
             {
-                Report(new PairEvent.CheckpointingEnded(Describe(e)));
+                Report(new PairEvent.CheckpointingEnded(e.Message));
             }
         }
         finally
@@ -233,26 +211,22 @@ internal sealed class ProtectionSession
         }
     }
 
-    private void Connect()
+    private PrimaryLink Connect()
     {
-        var (data, heartbeat, speaks) = _options.Connect();
+        var standby = _options.Connect();
         lock (_endLock)
         {
             if (_isEnded)
             {
-                data.Dispose();
-                heartbeat.Dispose();
+                standby.Data.Dispose();
+                standby.Heartbeat.Dispose();
                 throw new OperationCanceledException();
             }
-            _data = data;
-            _scrubber = speaks >= Dialect.Scrub ? OpenScrubber() : null;
-            _sender = new LinkSender(data, "primary", _pool, _guest.Ingress, why => Report(new PairEvent.LinkDown(why)),
-                speaks >= Dialect.Pages && _options.ShipChanges ? new EpochEncoder(data) : null,
-                speaks >= Dialect.Egress ? new EgressCopies(_guest.Egress) : null);
-            _heartbeat = new HeartbeatLink(heartbeat, "primary", _options.HeartbeatMs, _options.DetectionMs, Judge);
+            _link = new PrimaryLink(standby, _options, _guest, _pool, () => _open, Committed, Report);
         }
-        _heartbeat.Start();
-        new Thread(ReadAnswers) { IsBackground = true, Name = "primary link in" }.Start();
+        _scrubber = standby.Speaks >= Dialect.Scrub ? OpenScrubber() : null;
+        _link.Start();
+        return _link;
     }
 
     /// <summary>Without it the guest is protected all the same.</summary>
@@ -279,7 +253,7 @@ internal sealed class ProtectionSession
         return null;
     }
 
-    private void Checkpoint()
+    private void Checkpoint(LinkSender link)
     {
         var settings = _options.Trigger();
         var channel = CheckpointChannel.OpenAsync(
@@ -294,34 +268,34 @@ internal sealed class ProtectionSession
                 return;
             }
         }
-        CaptureFirst(channel);
+        CaptureFirst(channel, link);
         _trigger = new TriggerLoop("primary", settings, channel.Trigger, Look);
         _trigger.GuestRuns();
         while (channel.WaitForRequest())
         {
-            CaptureNext(channel);
+            CaptureNext(channel, link);
         }
         throw new EndOfStreamException("QEMU closed the checkpoint channel");
     }
 
-    private void CaptureFirst(CheckpointChannel channel)
+    private void CaptureFirst(CheckpointChannel channel, LinkSender link)
     {
         var buffer = new EpochBuffer(_pool, new Epoch(0));
-        _sender!.Ship(buffer);
-        var target = new BufferTarget(buffer, _sender.Wake);
+        link.Ship(buffer);
+        var target = new BufferTarget(buffer, link.Wake);
         Fill(buffer, channel, target, first: true);
         _open = new Epoch(1);
         // Before the standby can have it whole: its acknowledgement must not be heard first.
         Report(new PairEvent.FirstCut());
         buffer.Complete();
-        _sender.Wake();
+        link.Wake();
         _cutResume.Wait(_ended.Token);
         Resume(channel);
     }
 
-    private void CaptureNext(CheckpointChannel channel)
+    private void CaptureNext(CheckpointChannel channel, LinkSender link)
     {
-        WaitForLink();
+        _commits.WaitToCut(_open, () => _pool.HasRoom, () => _gate.IsSet && !_ended.IsCancellationRequested, why => Report(new PairEvent.LinkDown(why)));
         _scrubber?.Choose();
         _trigger!.GuestStops();
         var ranMs = Stopwatch.GetElapsedTime(_resumedAt).TotalMilliseconds;
@@ -330,12 +304,12 @@ internal sealed class ProtectionSession
         var shipAtOnce = Transmission == Transmission.Synchronous;
         if (shipAtOnce)
         {
-            _sender!.Ship(buffer);
+            link.Ship(buffer);
         }
-        var target = new BufferTarget(buffer, _sender!.Wake)
+        var target = new BufferTarget(buffer, link.Wake)
         {
             // An epoch that would fill the pool travels while it is captured: the guest waits longer, memory stays bounded.
-            Crowded = shipAtOnce ? null : () => _sender.Ship(buffer),
+            Crowded = shipAtOnce ? null : () => link.Ship(buffer),
             CrowdedBytes = _pool.CeilingBytes / 2,
         };
         var result = Fill(buffer, channel, target);
@@ -349,11 +323,11 @@ internal sealed class ProtectionSession
         buffer.Complete();
         if (!shipAtOnce && !target.WasCrowded)
         {
-            _sender.Ship(buffer);
+            link.Ship(buffer);
         }
-        _sender.Wake();
+        link.Wake();
         FaultPoint.Pass(FaultPoints.Shipped);
-        if (_sender.IsClosed)
+        if (link.IsClosed)
         {
             buffer.Return();
         }
@@ -365,45 +339,12 @@ internal sealed class ProtectionSession
         }
         if (shipAtOnce)
         {
-            WaitCommitted(epoch);
+            _commits.WaitFor(epoch, () => !_ended.IsCancellationRequested);
         }
         Resume(channel);
         if (epoch.Value % 16 == 0)
         {
             _pool.Shrink(_sizing);
-        }
-    }
-
-    /// <summary>
-    /// QEMU has asked, and the guest runs until it is answered: better that the link catches up now than inside the pause. Not while the
-    /// gate is closed: then the guest shall stop.
-    /// </summary>
-    private void WaitForLink()
-    {
-        var least = new Epoch(_open.Value - MostInFlight);
-        bool Waits() => (_committed < least || !_pool.HasRoom) && _gate.IsSet && !_ended.IsCancellationRequested;
-        lock (_commitLock)
-        {
-            if (!Waits())
-            {
-                return;
-            }
-            _linkWaits++;
-            var (since, committed) = (Stopwatch.GetTimestamp(), _committed);
-            while (Waits())
-            {
-                // Room is not announced.
-                Monitor.Wait(_commitLock, RoomLookMs);
-                if (_committed != committed)
-                {
-                    (since, committed) = (Stopwatch.GetTimestamp(), _committed);
-                }
-                if (Stopwatch.GetElapsedTime(since) > CommitWithin)
-                {
-                    Report(new PairEvent.LinkDown($"no checkpoint was acknowledged for {CommitWithin.TotalSeconds:0} s"));
-                    since = Stopwatch.GetTimestamp();
-                }
-            }
         }
     }
 
@@ -435,86 +376,14 @@ internal sealed class ProtectionSession
         _trigger?.GuestRuns();
     }
 
-    private void WaitCommitted(Epoch epoch)
-    {
-        lock (_commitLock)
-        {
-            while (_committed < epoch && !_ended.IsCancellationRequested)
-            {
-                Monitor.Wait(_commitLock, 100);
-            }
-        }
-    }
-
-    private (long Held, int InFlight, double PagesPerMs) Look()
-    {
-        Epoch committed;
-        lock (_commitLock)
-        {
-            committed = _committed;
-        }
-        return (_guest.Egress.HeldInOpenEpoch, (int)(_open.Value - 1 - committed.Value), Stats.PagesPerMs);
-    }
-
-    private void ReadAnswers()
-    {
-        try
-        {
-            while (true)
-            {
-                var header = _data!.ReadHeader();
-                var payload = _data.ReadPayload(header);
-                switch (header.Type)
-                {
-                    case FrameType.Acknowledge when !FaultPoint.Pass(FaultPoints.Acknowledgement):
-                        break;
-                    case FrameType.Acknowledge:
-                        Committed(new Epoch(header.Epoch));
-                        break;
-                    case FrameType.ScrubAlarm when _options.Scrub is { } scrub:
-                        scrub.Alarm(System.Text.Encoding.UTF8.GetString(payload));
-                        break;
-                    case FrameType.Dismiss:
-                        Report(new PairEvent.Dismissed(System.Text.Encoding.UTF8.GetString(payload)));
-                        break;
-                    default:
-                        throw new Wire.WireFormatException($"the standby sent a {header.Type} frame");
-                }
-            }
-        }
-        catch (Exception e) when (IsEndOfSession(e))
-        {
-            Report(new PairEvent.LinkDown(e is EndOfStreamException ? "the standby closed it" : Describe(e)));
-        }
-    }
+    private (long Held, int InFlight, double PagesPerMs) Look() =>
+        (_guest.Egress.HeldInOpenEpoch, (int)(_open.Value - 1 - _commits.Last.Value), Stats.PagesPerMs);
 
     private void Committed(Epoch epoch)
     {
-        lock (_commitLock)
-        {
-            _committed = epoch;
-            Monitor.PulseAll(_commitLock);
-        }
+        _commits.Note(epoch);
         Stats.Committed = epoch.Value;
-        Report(new PairEvent.Acknowledged(epoch));
         _trigger?.Wake();
-    }
-
-    private void Judge(SilenceVerdict verdict)
-    {
-        if (verdict.LateMs is { } late)
-        {
-            _lateness.Found();
-            Report(new PairEvent.WasLate(late, _open));
-        }
-        if (verdict.SilentMs is { } silent)
-        {
-            Report(new PairEvent.PeerSilent(silent));
-        }
-        if (verdict.HeardAgain)
-        {
-            Report(new PairEvent.PeerHeard());
-        }
     }
 
     /// <summary>Nothing is reported after the end, so that no word of an old session reaches a new one.</summary>
@@ -532,6 +401,4 @@ internal sealed class ProtectionSession
     private static bool IsEndOfSession(Exception e) =>
         e is IOException or SocketException or PolluxException or ObjectDisposedException or OperationCanceledException or InvalidOperationException
             or System.Security.Authentication.AuthenticationException;
-
-    private static string Describe(Exception e) => e.Message;
 }
