@@ -178,10 +178,16 @@ internal sealed partial class KeeperProcess
             _takeover.Last, _tuning.ToSettings(), _store.IsAnswering, ScrubStatus(), ShippingStatus(session));
     }
 
-    private static ShippingStatus? ShippingStatus(ProtectionSession? session) => session?.Shipping is { } counts
-        ? new ShippingStatus(
-            counts.CapturedBytes, counts.ShippedBytes, counts.UnchangedPages, counts.ZeroPages, counts.PartPages, counts.WholePages, counts.TableBytes)
-        : null;
+    private ShippingStatus? ShippingStatus(ProtectionSession? session)
+    {
+        if (session?.Shipping is not { } counts)
+        {
+            return null;
+        }
+        var (captured, shipped) = _linkRate.PerSecond();
+        return new ShippingStatus(
+            counts.CapturedBytes, counts.ShippedBytes, counts.UnchangedPages, counts.ZeroPages, counts.PartPages, counts.WholePages, counts.TableBytes, captured, shipped);
+    }
 
     private ScrubStatus? ScrubStatus()
     {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Pollux.Cluster.Events;
+using Pollux.Cluster.Keepers;
 using Pollux.Keeper.Events;
 using Pollux.Qemu.Qmp;
 using Pollux.Replication.Pair;
@@ -10,13 +11,20 @@ namespace Pollux.Keeper;
 internal sealed partial class KeeperProcess
 {
     private readonly KeeperEvents _events;
+    private readonly GuestConsole _console;
+    private readonly LinkRate _linkRate = new(CheckpointStatus.WindowSeconds * 1000);
 
     private PatienceSample LookForPatience()
     {
         var state = _loop.State;
-        var checkpoints = state.Phase == PairPhase.Protected ? _session?.Stats.Status() : null;
+        var now = Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency;
+        _console.Trim();
+        var session = _session;
+        var shipping = session?.Shipping;
+        _linkRate.Note(session, now, shipping?.CapturedBytes ?? 0, shipping?.ShippedBytes ?? 0);
+        var checkpoints = state.Phase == PairPhase.Protected ? session?.Stats.Status() : null;
         return new PatienceSample(
-            Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency, WhoWaits(state.Phase), state.Pending?.Next.Reason ?? state.Reason, _store.IsAnswering, checkpoints?.LagMs, checkpoints?.UncommittedBytes ?? 0, _guest?.Egress.Held ?? 0, _tuning.TriggerSettings.IntervalMs);
+            now, WhoWaits(state.Phase), state.Pending?.Next.Reason ?? state.Reason, _store.IsAnswering, checkpoints?.LagMs, checkpoints?.UncommittedBytes ?? 0, _guest?.Egress.Held ?? 0, _tuning.TriggerSettings.IntervalMs);
     }
 
     private static string? WhoWaits(PairPhase phase) => phase switch

@@ -52,6 +52,7 @@ internal sealed partial class KeeperProcess : IPairEdge
             ? PairState.ForStandby(_me)
             : PairState.ForPrimary(_me, adopting: machine.Config.Start == KeeperStart.Adopt);
         _events = new KeeperEvents(machine.Config);
+        _console = new GuestConsole(machine.Directory.Path);
         _loop = new PairLoop(initial, this);
         _roles = new RoleKeeper(store, machine.Spec.Name, machine.Config.Host, e => _loop.Post(e));
     }

@@ -126,13 +126,19 @@ public sealed class LabCluster
     /// <summary>
     /// Starts a host that was powered off, be it a moment ago: empty memory, the same disk. Returns when its services answer.
     /// </summary>
-    public async Task PowerOnAsync(string host, CancellationToken cancellation = default)
+    /// <param name="untilAlive">Also wait until its lease is alive; not where etcd has no majority.</param>
+    public async Task PowerOnAsync(string host, CancellationToken cancellation = default, bool untilAlive = false)
     {
         var machine = this[host];
         using var changing = await LabLock.TakeAsync(Name, cancellation).ConfigureAwait(false);
         await machine.DeadAsync(cancellation).ConfigureAwait(false);
         await StartAsync(machine, cancellation).ConfigureAwait(false);
         await ReadyAsync([machine], cancellation).ConfigureAwait(false);
+        if (untilAlive && HasAgent(machine) && CanHaveQuorum(machine, await Wires.ReadAsync(cancellation).ConfigureAwait(false)))
+        {
+            await Polling.UntilAsync(c => AgentProbe.IsAliveAsync(machine, c), ReadyDeadline,
+                () => $"{machine.Name} does not count as alive; its log is {machine.LogDirectory}/polluxd.log", cancellation).ConfigureAwait(false);
+        }
     }
 
     /// <summary>Copies the logs of all hosts and keepers into a directory, which the lab's end leaves alone.</summary>

@@ -10,6 +10,17 @@ internal static class CommandExtensions
 {
     private static readonly ConditionalWeakTable<Command, string[]> Examples = [];
 
+    private static readonly ConditionalWeakTable<Command, object> Hearing = [];
+
+    /// <summary>INT and TERM are the command's own business: its work is not cancelled.</summary>
+    internal static Command HearingSignals(this Command command)
+    {
+        Hearing.AddOrUpdate(command, command);
+        return command;
+    }
+
+    internal static bool HearsSignals(Command command) => Hearing.TryGetValue(command, out _);
+
     /// <summary>Lines for the end of the command's help, each a whole command line.</summary>
     internal static Command WithExamples(this Command command, params string[] examples)
     {

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -18,7 +17,7 @@ internal static class LabCommand
 {
     private static readonly Option<string?> Name = new("--name")
     {
-        Description = $"which lab, when several run side by side; default ${LabName.Variable}, else '{LabName.Default}'",
+        Description = $"which lab, when several run side by side; default ${LabName.Variable}, else '{LabName.Default}'; of torture: 'torture'",
         Recursive = true,
     };
 
@@ -112,24 +111,28 @@ internal static class LabCommand
     {
         var where = new Argument<string>("HOST") { Description = "a host of the lab, or client or switch" };
         var words = new Argument<string[]>("COMMAND") { Arity = ArgumentArity.OneOrMore };
-        var command = new Command("exec", "Run a command inside a host, with the lab's programs in its PATH") { where, words };
-        command.WithExamples("pollux lab exec h1 -- pollux vm list", "pollux lab exec client -- busybox nc 10.78.0.10 6379", "pollux lab exec switch -- tcpdump -ni lan").Does(async invocation =>
+        var exec = new Command("exec", "Run a command inside a host, with the lab's programs in its PATH") { where, words };
+        exec.WithExamples("pollux lab exec h1 -- pollux vm list", "pollux lab exec client -- busybox nc 10.78.0.10 6379", "pollux lab exec switch -- tcpdump -ni lan").Does(async invocation =>
         {
-            var start = LabCluster.Open(LabName.Choose(invocation.Get(Name))).EnterCommand(invocation.Get(where), invocation.Get(words));
-            using var process = Process.Start(start) ?? throw new PolluxException($"{start.FileName} did not start");
-            // The terminal's signals reach the command itself; its end is this command's end.
-            await process.WaitForExitAsync(CancellationToken.None);
-            return process.ExitCode;
+            var (at, command) = (invocation.Get(where), invocation.Get(words));
+            var start = LabCluster.Open(LabName.Choose(invocation.Get(Name))).EnterCommand(at, command);
+            if (!LabExec.CanRun(start, command[0]))
+            {
+                ErrorReport.Write(invocation.Arguments, $"there is no program {command[0]} for {at}", "it is looked for in the lab's bin and in PATH");
+                return LabExec.NoSuchProgram;
+            }
+            return await LabExec.RunAsync(start);
         });
-        return command;
+        return exec.HearingSignals();
     }
 
     private static Command PowerOn()
     {
-        var command = new Command("power-on", "Start a host that was powered off: empty memory, the same disk") { Host };
+        var noWait = new Option<bool>("--no-wait") { Description = "return when its services answer, though its lease may not be alive yet" };
+        var command = new Command("power-on", "Start a host that was powered off: empty memory, the same disk; ready when it counts as alive") { Host, noWait };
         command.WithExamples("pollux lab power-on h1").Does(async invocation =>
         {
-            await LabCluster.Open(LabName.Choose(invocation.Get(Name))).PowerOnAsync(invocation.Get(Host), invocation.Cancellation);
+            await LabCluster.Open(LabName.Choose(invocation.Get(Name))).PowerOnAsync(invocation.Get(Host), invocation.Cancellation, untilAlive: !invocation.Get(noWait));
         });
         return command;
     }

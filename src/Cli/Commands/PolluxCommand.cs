@@ -37,10 +37,14 @@ internal static class PolluxCommand
             CompletionCommand.Create(),
         };
         // `pollux version` says more, in either format.
-        root.Options.Remove(root.Options.OfType<VersionOption>().Single());
+        root.Options.OfType<VersionOption>().Single().Action = new ShortVersion();
         foreach (var help in root.Options.OfType<HelpOption>())
         {
             help.Action = new HelpWithExamples((HelpAction)help.Action!);
+            // Of another system's habits; completion would offer them.
+            help.Aliases.Remove("/?");
+            help.Aliases.Remove("/h");
+            help.Aliases.Remove("-?");
         }
 
         return root;
@@ -60,7 +64,7 @@ internal static class PolluxCommand
             return Usage;
         }
 
-        return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = CleaningUp })
+        return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = CommandExtensions.HearsSignals(parsed.CommandResult.Command) ? null : CleaningUp })
             .ConfigureAwait(false);
     }
 }

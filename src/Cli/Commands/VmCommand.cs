@@ -1,9 +1,11 @@
 using System.CommandLine;
+using System.Text.Json.Serialization;
 using Pollux.Cli.Output;
 using Pollux.Cluster.Api;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Qemu.Spec;
+using Spectre.Console;
 
 namespace Pollux.Cli.Commands;
 
@@ -142,7 +144,9 @@ internal static class VmCommand
         .Does(async invocation =>
         {
             using var agent = Agent(invocation);
-            await agent.DeleteAsync(Name(invocation), invocation.TimeoutOr(AnswerWithin), invocation.Cancellation);
+            var name = Name(invocation);
+            await agent.DeleteAsync(name, invocation.TimeoutOr(AnswerWithin), invocation.Cancellation);
+            invocation.Result(new DeletedView(name), VmCommandJson.Default.DeletedView, (console, _) => console.WriteLine($"{name} is deleted: its spec, its role and its place are forgotten; its events stay"));
         });
 
     /// <summary>Waits for an outcome, says what happens meanwhile, and shows the VM at the end.</summary>
@@ -206,3 +210,10 @@ internal static class VmCommand
         }
     }
 }
+
+/// <summary>What was deleted.</summary>
+internal sealed record DeletedView(VmName Deleted);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(DeletedView))]
+internal sealed partial class VmCommandJson : JsonSerializerContext;

@@ -15,16 +15,22 @@ internal static class VmTables
 
     private static void WriteList(IAnsiConsole console, IReadOnlyList<VmDocument> vms)
     {
-        var table = new Table().Border(TableBorder.Simple).AddColumns("name", "state", "host", "standby", "checkpoints/s", "pause p50", "note");
+        var table = new Table().Border(TableBorder.Simple).AddColumns("name", "state", "host", "standby", "checkpoints/s", "pause p50", "p99", "lag", "link", "note");
         foreach (var vm in vms)
         {
-            var checkpoints = PrimaryOf(vm)?.Checkpoints;
+            var keeper = PrimaryOf(vm);
+            var checkpoints = keeper?.Checkpoints is { Count: > 0 } some ? some : null;
             table.AddRow(
                 vm.Name.Value, vm.State, vm.Host.Value, vm.Standby?.Value ?? "-",
-                checkpoints is { Count: > 0 } ? Number(checkpoints.PerSecond) : "-", checkpoints is { Count: > 0 } ? $"{Number(checkpoints.PauseMs.P50)} ms" : "-",
-                Markup.Escape(vm.Note));
+                checkpoints is null ? "-" : Number(checkpoints.PerSecond), checkpoints is null ? "-" : $"{Number(checkpoints.PauseMs.P50)} ms",
+                checkpoints is null ? "-" : $"{Number(checkpoints.PauseMs.P99)} ms", checkpoints is null ? "-" : $"{Whole(checkpoints.LagMs)} ms",
+                keeper?.Shipping is { } link ? PerSecond(link.ShippedBytesPerSecond) : "-", Markup.Escape(vm.Note));
         }
         console.Write(table);
+        if (vms.Any(v => PrimaryOf(v)?.Checkpoints is { Count: > 0 }))
+        {
+            console.WriteLine($"rates and pauses are of the last {CheckpointStatus.WindowSeconds} s");
+        }
     }
 
     private static void WriteOne(IAnsiConsole console, VmDocument vm)
@@ -56,20 +62,22 @@ internal static class VmTables
     private static void WriteProtection(Action<string, string> row, KeeperStatus keeper)
     {
         var (checkpoints, buffers, network, settings) = (keeper.Checkpoints, keeper.Buffers, keeper.Network, keeper.Settings);
+        var window = $"in the last {CheckpointStatus.WindowSeconds} s";
         if (checkpoints.Count > 0)
         {
-            row("checkpoints", $"{checkpoints.Count}, {Number(checkpoints.PerSecond)}/s, committed {checkpoints.Committed}");
-            row("pause", $"{Number(checkpoints.PauseMs.P50)} ms median, {Number(checkpoints.PauseMs.P99)} ms p99, {Number(checkpoints.PauseMs.Max)} ms most");
-            row("pages", $"{Number(checkpoints.Pages.P50)} median, {Number(checkpoints.Pages.P99)} p99");
-            row("buffers", $"{buffers.UsedBytes >> 20} MiB used, {buffers.AllocatedBytes >> 20} allocated, {buffers.CeilingBytes >> 20} at most");
+            row("checkpoints", $"{Number(checkpoints.PerSecond)}/s {window}; {checkpoints.Count} in this protection, {checkpoints.Committed} committed");
+            row("lag", $"a takeover now would go back {Whole(checkpoints.LagMs)} ms, which nobody outside has seen; {Size(checkpoints.UncommittedBytes)} of pages are on the way");
+            row("pause", $"{Number(checkpoints.PauseMs.P50)} ms median, {Number(checkpoints.PauseMs.P99)} ms p99, {Number(checkpoints.PauseMs.Max)} ms most, {window}");
+            row("pages", $"{Number(checkpoints.Pages.P50)} dirty in a checkpoint (median), {Number(checkpoints.Pages.P99)} (p99), {window}");
+            row("buffer", $"{Size(buffers.UsedBytes)} used of {Size(buffers.AllocatedBytes)}, which grows and shrinks up to {Size(buffers.CeilingBytes)}; {buffers.WaitedForSpace} waits for the link or for room");
         }
-        row("frames", $"{network.EgressReleasedFrames} out, {network.EgressHeldFrames} held, {network.IngressFrames} in, {network.ReplayedFrames} replayed, {network.RepeatedFrames} repeated");
+        row("frames", $"{network.EgressReleasedFrames} out, {network.EgressHeldFrames} held, {network.IngressFrames} in, {network.ReplayedFrames} replayed");
         if (keeper.Shipping is { CapturedBytes: > 0 } shipping)
         {
-            row("link", $"{shipping.ShippedBytes >> 20} MiB sent of {shipping.CapturedBytes >> 20} captured ({Number(100.0 * shipping.ShippedBytes / shipping.CapturedBytes)} %)");
+            row("link", $"{PerSecond(shipping.ShippedBytesPerSecond)} sent of {PerSecond(shipping.CapturedBytesPerSecond)} captured, {window}; in all {Size(shipping.ShippedBytes)} of {Size(shipping.CapturedBytes)} ({Number(100.0 * shipping.ShippedBytes / shipping.CapturedBytes)} %)");
             if (shipping.TableBytes > 0)
             {
-                row("", $"pages: {shipping.UnchangedPages} unchanged, {shipping.ZeroPages} zero, {shipping.PartPages} in part, {shipping.WholePages} whole; table {Number(shipping.TableBytes / (double)(1 << 20))} MiB");
+                row("", $"pages: {shipping.UnchangedPages} unchanged, {shipping.ZeroPages} zero, {shipping.PartPages} in part, {shipping.WholePages} whole; table {Size(shipping.TableBytes)}");
             }
         }
         if (keeper.Scrub is { } scrub)
@@ -85,6 +93,12 @@ internal static class VmTables
     }
 
     private static KeeperStatus? PrimaryOf(VmDocument vm) => vm.Keepers.FirstOrDefault(k => k.Host == vm.Host)?.Status;
+
+    private static string Size(long bytes) => bytes < 10 << 20 ? $"{Number(Math.Round(bytes / 1048576.0, 1))} MiB" : $"{bytes >> 20} MiB";
+
+    private static string PerSecond(double bytes) => $"{Number(Math.Round(bytes / 1e6, 2))} MB/s";
+
+    private static string Whole(double value) => value.ToString("0", CultureInfo.InvariantCulture);
 
     private static string Number(double value) => value.ToString("0.##", CultureInfo.InvariantCulture);
 }

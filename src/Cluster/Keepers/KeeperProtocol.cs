@@ -84,7 +84,9 @@ public sealed record ScrubStatus(long Pages, long Rounds, long Alarms, string? L
 /// <param name="ZeroPages">Sent as a note.</param>
 /// <param name="PartPages">Of which the parts were sent that had changed.</param>
 /// <param name="TableBytes">Memory that it costs: hashes of what was sent.</param>
-public sealed record ShippingStatus(long CapturedBytes, long ShippedBytes, long UnchangedPages, long ZeroPages, long PartPages, long WholePages, long TableBytes);
+/// <param name="ShippedBytesPerSecond">In the last <see cref="CheckpointStatus.WindowSeconds"/>.</param>
+public sealed record ShippingStatus(long CapturedBytes, long ShippedBytes, long UnchangedPages, long ZeroPages, long PartPages, long WholePages, long TableBytes,
+    double CapturedBytesPerSecond = 0, double ShippedBytesPerSecond = 0);
 
 public sealed record BufferStatus(long UsedBytes, long AllocatedBytes, long CeilingBytes, long WaitedForSpace);
 

@@ -8,11 +8,18 @@ internal static class AgentProbe
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(2);
 
-    internal static async Task<bool> AnswersAsync(LabHost host, CancellationToken cancellation)
+    /// <summary>It serves: any answer will do.</summary>
+    internal static async Task<bool> AnswersAsync(LabHost host, CancellationToken cancellation) => await AskAsync(host, cancellation).ConfigureAwait(false) is not null;
+
+    /// <summary>The host's lease is alive.</summary>
+    internal static async Task<bool> IsAliveAsync(LabHost host, CancellationToken cancellation) =>
+        await AskAsync(host, cancellation).ConfigureAwait(false) == System.Net.HttpStatusCode.OK;
+
+    private static async Task<System.Net.HttpStatusCode?> AskAsync(LabHost host, CancellationToken cancellation)
     {
         if (host.Power != HostPower.On)
         {
-            return false;
+            return null;
         }
         using var handler = new SocketsHttpHandler
         {
@@ -35,14 +42,13 @@ internal static class AgentProbe
         using var client = new HttpClient(handler) { Timeout = Deadline };
         try
         {
-            // Any answer will do: it serves.
-            using var answer = await client.GetAsync(new Uri("http://agent/"), cancellation).ConfigureAwait(false);
-            return true;
+            using var answer = await client.GetAsync(new Uri("http://agent/v1/health"), cancellation).ConfigureAwait(false);
+            return answer.StatusCode;
         }
         catch (Exception e) when (e is HttpRequestException or IOException or Core.PolluxException
             || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
         {
-            return false;
+            return null;
         }
     }
 }

@@ -25,6 +25,9 @@ public static partial class ProcessTable
     /// <summary>False when it is gone or a zombie.</summary>
     public static bool IsAlive(int processId) => Read(processId, "stat") is { } stat && stat[(stat.LastIndexOf(')') + 2)..][0] is not ('Z' or 'X');
 
+    public static int? ParentOf(int processId) =>
+        Read(processId, "stat") is { } stat ? int.Parse(stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1], CultureInfo.InvariantCulture) : null;
+
     /// <summary>False when there is no such process.</summary>
     public static bool TrySignal(int processId, int signal) => kill(processId, signal) == 0;
 

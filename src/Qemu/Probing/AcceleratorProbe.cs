@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Pollux.Core;
+using Pollux.Linux.Io;
 using Pollux.Qemu.Spec;
 
 namespace Pollux.Qemu.Probing;
@@ -78,7 +79,7 @@ public static class AcceleratorProbe
             var (heard, complaint) = await BootAsync(qemu, Accelerator.Kvm, ToBegin, ToCompute, cancellation).ConfigureAwait(false);
             return Judge(heard, complaint);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.ComponentModel.Win32Exception)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.ComponentModel.Win32Exception or PolluxException)
         {
             return NoKvm($"KVM cannot be tried ({e.Message})", "correct that and start the agent again");
         }
@@ -88,16 +89,8 @@ public static class AcceleratorProbe
     internal static async Task<(IReadOnlyList<byte> Heard, string Complaint)> BootAsync(
         string qemu, Accelerator accelerator, TimeSpan toBegin, TimeSpan toCompute, CancellationToken cancellation)
     {
-        var firmware = Path.Combine(Path.GetTempPath(), $"pollux-trial-{Guid.NewGuid():n}.rom");
-        await File.WriteAllBytesAsync(firmware, TrialFirmware.Image(), cancellation).ConfigureAwait(false);
-        try
-        {
-            return await RunAsync(qemu, accelerator == Accelerator.Kvm ? "kvm" : "tcg", firmware, toBegin, toCompute, cancellation).ConfigureAwait(false);
-        }
-        finally
-        {
-            File.Delete(firmware);
-        }
+        using var firmware = AnonymousFile.Create("pollux-trial.rom", TrialFirmware.Image());
+        return await RunAsync(qemu, accelerator == Accelerator.Kvm ? "kvm" : "tcg", firmware.Path, toBegin, toCompute, cancellation).ConfigureAwait(false);
     }
 
     private static async Task<(IReadOnlyList<byte> Heard, string Complaint)> RunAsync(

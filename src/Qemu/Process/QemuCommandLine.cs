@@ -54,7 +54,8 @@ public static class QemuCommandLine
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
             // A guest that shuts down stays, stopped, until its keeper has written so: an exit of QEMU is always a fault.
             "-no-shutdown",
-            "-serial", $"file:{paths.Serial}",
+            // For append, so that its keeper can cut a long one.
+            "-chardev", $"file,id=console,path={paths.Serial},append=on", "-serial", "chardev:console",
             "-qmp", $"unix:{paths.Qmp},server=on,wait=off",
             "-kernel", spec.Kernel,
         ];
