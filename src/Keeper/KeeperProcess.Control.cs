@@ -173,7 +173,8 @@ internal sealed partial class KeeperProcess
             state.IsStandby ? "standby" : "primary", PhaseName(state), NoteOf(state), state.Role,
             _machine.Version.ToString(), _machine.Accelerator == Accelerator.Kvm ? "kvm" : "tcg",
             session?.Stats.Status() ?? new CheckpointStatus(0, state.IsStandby ? state.Acknowledged.Value : 0, 0, new(0, 0, 0), new(0, 0, 0)),
-            pool is null ? new BufferStatus(0, 0, 0, 0) : new BufferStatus(pool.UsedBytes, pool.AllocatedBytes, pool.CeilingBytes, session?.Waits ?? pool.Waits),
+            pool is null ? new BufferStatus(0, 0, 0, 0) : new BufferStatus(
+                pool.UsedBytes, pool.AllocatedBytes, pool.CeilingBytes, session?.Waits ?? pool.Waits, pool.PeakBytes, pool.TargetBytes),
             new NetworkStatus(network.Held, network.Released, network.Dropped, network.Ingress, network.Replayed, network.Repeated),
             _takeover.Last, _tuning.ToSettings(), _store.IsAnswering, ScrubStatus(), ShippingStatus(session));
     }

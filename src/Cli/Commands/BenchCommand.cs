@@ -23,7 +23,7 @@ internal static class BenchCommand
 
     internal static Command Create() => new("bench", "Measure this machine. Needs root; load on the machine spoils the figures.")
     {
-        Checkpoint(), Takeover(), RoundTrip(), Shipping(),
+        Checkpoint(), Takeover(), RoundTrip(), Shipping(), BenchModesCommand.Create(Json), BenchBufferCommand.Create(Json),
     };
 
     private static Command Checkpoint()
@@ -86,9 +86,13 @@ internal static class BenchCommand
             }));
     }
 
-    private static async Task InLabAsync(Invocation invocation, Func<LabCluster, Task> work)
+    private static Task InLabAsync(Invocation invocation, Func<LabCluster, Task> work) => InLabAsync(invocation, null, work);
+
+    /// <param name="directory">Where the report will go, if it will.</param>
+    internal static async Task InLabAsync(Invocation invocation, string? directory, Func<LabCluster, Task> work)
     {
-        var name = LabName.Choose("bench");
+        ReportDirectory.Require(directory);
+        var name = LabName.Choose(Environment.GetEnvironmentVariable(LabName.Variable) ?? "bench");
         using var only = LabLock.TryTake(name, "bench") ?? throw new PolluxException("a benchmark runs already", "wait for it");
         await LabCluster.DownOwnAsync(name, "bench", invocation.Cancellation);
         try
@@ -165,10 +169,9 @@ internal static class BenchCommand
         console.Write(table);
     }
 
-    private static void Head(IAnsiConsole console, BenchHost host, string qemu, string accelerator) => console.WriteLine(
-        $"{host.Processors} × {host.Cpu}, {host.MemoryMiB} MiB, Linux {host.Kernel}, {host.Runtime}, QEMU {qemu} ({accelerator}), load before {Number(host.LoadBefore)}");
+    private static void Head(IAnsiConsole console, BenchHost host, string qemu, string accelerator) => console.WriteLine($"{host}, QEMU {qemu} ({accelerator})");
 
-    private static async Task WriteAsync<T>(Invocation invocation, T report, JsonTypeInfo<T> type, Action<IAnsiConsole, T> table)
+    internal static async Task WriteAsync<T>(Invocation invocation, T report, JsonTypeInfo<T> type, Action<IAnsiConsole, T> table)
     {
         if (invocation.Get(Json) is { } file)
         {

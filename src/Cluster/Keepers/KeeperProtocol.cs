@@ -88,7 +88,10 @@ public sealed record ScrubStatus(long Pages, long Rounds, long Alarms, string? L
 public sealed record ShippingStatus(long CapturedBytes, long ShippedBytes, long UnchangedPages, long ZeroPages, long PartPages, long WholePages, long TableBytes,
     double CapturedBytesPerSecond = 0, double ShippedBytesPerSecond = 0);
 
-public sealed record BufferStatus(long UsedBytes, long AllocatedBytes, long CeilingBytes, long WaitedForSpace);
+/// <summary>The memory of a primary's epochs on their way.</summary>
+/// <param name="PeakBytes">The most that was used at once in the last sixteen checkpoints that are over.</param>
+/// <param name="TargetBytes">What is kept in view of such peaks; 0: none has been seen yet.</param>
+public sealed record BufferStatus(long UsedBytes, long AllocatedBytes, long CeilingBytes, long WaitedForSpace, long PeakBytes = 0, long TargetBytes = 0);
 
 public sealed record NetworkStatus(long EgressHeldFrames, long EgressReleasedFrames, long EgressDroppedFrames, long IngressFrames, long ReplayedFrames, long RepeatedFrames = 0);
 

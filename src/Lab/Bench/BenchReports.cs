@@ -1,23 +1,7 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using Pollux.Lab.Load;
 
 namespace Pollux.Lab.Bench;
-
-/// <summary>Where a benchmark ran; figures of different machines do not compare.</summary>
-public sealed record BenchHost(string Cpu, int Processors, long MemoryMiB, string Kernel, string Runtime, double LoadBefore)
-{
-    public static BenchHost Here()
-    {
-        static string Field(string file, string name) =>
-            File.ReadLines(file).FirstOrDefault(l => l.StartsWith(name, StringComparison.Ordinal))?.Split(':', 2)[1].Trim() ?? "unknown";
-        var memory = long.Parse(Field("/proc/meminfo", "MemTotal").Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture) >> 10;
-        var load = double.Parse(File.ReadAllText("/proc/loadavg").Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture);
-        return new BenchHost(
-            Field("/proc/cpuinfo", "model name"), Environment.ProcessorCount, memory, File.ReadAllText("/proc/sys/kernel/osrelease").Trim(),
-            System.Runtime.InteropServices.RuntimeInformation.FrameworkDescription, load);
-    }
-}
 
 /// <summary>Pauses at one number of dirty pages: Pollux and the floor by turns on the same guest. Times in milliseconds, from QMP's STOP to RESUME.</summary>
 /// <param name="PagesAsked">What the guest rewrites in each round.</param>
@@ -56,4 +40,5 @@ public sealed record ShippingReport(BenchHost Host, string QemuVersion, string A
 [JsonSerializable(typeof(TakeoverReport))]
 [JsonSerializable(typeof(RoundTripReport))]
 [JsonSerializable(typeof(ShippingReport))]
+[JsonSerializable(typeof(BufferReport))]
 public sealed partial class BenchJson : JsonSerializerContext;

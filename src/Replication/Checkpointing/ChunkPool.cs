@@ -35,11 +35,19 @@ public sealed class ChunkPool(long ceilingBytes) : IDisposable
     private int _allocated;
     private int _waiting;
     private int _peak;
+    private int _lastPeak;
+    private int _target;
     private bool _closed;
 
     public long CeilingBytes => (long)_ceiling * ChunkBytes;
     public long AllocatedBytes => (long)Volatile.Read(ref _allocated) * ChunkBytes;
     public long UsedBytes => AllocatedBytes - ((long)_free.Count * ChunkBytes);
+
+    /// <summary>The most that was lent at once in the last period that is over.</summary>
+    public long PeakBytes => (long)Volatile.Read(ref _lastPeak) * ChunkBytes;
+
+    /// <summary>What <see cref="BufferSizing"/> last thought is needed; the pool gives back what is above it.</summary>
+    public long TargetBytes => (long)Volatile.Read(ref _target) * ChunkBytes;
 
     /// <summary>How often a renter had to wait at the ceiling.</summary>
     public long Waits { get; private set; }
@@ -102,6 +110,7 @@ public sealed class ChunkPool(long ceilingBytes) : IDisposable
         lock (_lock)
         {
             var keep = sizing.Keep(_peak);
+            (_lastPeak, _target) = (_peak, keep);
             _peak = _allocated - _free.Count;
             while (_allocated > keep && _free.Count > 0)
             {
