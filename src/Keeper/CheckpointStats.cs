@@ -17,6 +17,7 @@ internal sealed class CheckpointStats
     /// <summary>More cuts than this are never on their way.</summary>
     private const int CutsKept = 64;
 
+    private static readonly Percentiles Nothing = new(0, 0, 0);
     private readonly Lock _lock = new();
     private readonly Samples _pauseMs = new(SamplesMost);
     private readonly Samples _pages = new(SamplesMost);
@@ -100,22 +101,38 @@ internal sealed class CheckpointStats
 
     public CheckpointStatus Status()
     {
+        double[] pauses, pages;
+        CheckpointStatus status;
         lock (_lock)
         {
             var age = Stopwatch.GetElapsedTime(_windowBegan);
             var window = age < Window ? age : Window;
-            var pauses = _pauseMs.Newer(window);
-            var committed = Committed;
-            return new CheckpointStatus(
-                Count, committed, Math.Round(pauses.Length / Math.Max(window.TotalSeconds, 0.001), 1),
-                PercentilesOf(pauses), PercentilesOf(_pages.Newer(window)), LagMs(committed), UncommittedPages(committed) * PageBytes,
-                new PauseHistogram([.. _pauseCounts], Math.Round(_pauseSumMs, 3)));
+            (pauses, pages) = (_pauseMs.Newer(window), _pages.Newer(window));
+            var (lagMs, uncommittedBytes) = LagNow();
+            status = new CheckpointStatus(
+                Count, Committed, Math.Round(pauses.Length / Math.Max(window.TotalSeconds, 0.001), 1),
+                Nothing, Nothing, lagMs, uncommittedBytes, new PauseHistogram([.. _pauseCounts], Math.Round(_pauseSumMs, 3)));
+        }
+        // Sorted outside: the guest's next checkpoint must not wait for it.
+        return status with { PauseMs = PercentilesOf(pauses), Pages = PercentilesOf(pages) };
+    }
+
+    /// <summary>As in <see cref="Status"/>, without its price.</summary>
+    public (double LagMs, long UncommittedBytes) Lag()
+    {
+        lock (_lock)
+        {
+            return LagNow();
         }
     }
 
-    /// <summary>Epoch <em>n</em> is the <em>n</em>th cut after checkpoint 0, which is none of these.</summary>
-    private double LagMs(long committed) =>
-        Math.Round(Stopwatch.GetElapsedTime(committed > 0 && Count > 0 ? _cuts[committed % CutsKept].At : _started).TotalMilliseconds, 1);
+    /// <summary>Epoch <em>n</em> is the <em>n</em>th cut after checkpoint 0, which is none of these. A commit may be heard before its cut is counted here.</summary>
+    private (double LagMs, long UncommittedBytes) LagNow()
+    {
+        var committed = Math.Min(Committed, Count);
+        var since = committed > 0 ? _cuts[committed % CutsKept].At : _started;
+        return (Math.Round(Stopwatch.GetElapsedTime(since).TotalMilliseconds, 1), UncommittedPages(committed) * PageBytes);
+    }
 
     private long UncommittedPages(long committed)
     {
@@ -131,7 +148,7 @@ internal sealed class CheckpointStats
     {
         if (values.Length == 0)
         {
-            return new Percentiles(0, 0, 0);
+            return Nothing;
         }
         Array.Sort(values);
         double At(double share) => Math.Round(values[(int)Math.Min(values.Length - 1, share * values.Length)], 3);

@@ -175,7 +175,7 @@ internal sealed partial class KeeperProcess
             session?.Stats.Status() ?? new CheckpointStatus(0, state.IsStandby ? state.Acknowledged.Value : 0, 0, new(0, 0, 0), new(0, 0, 0)),
             pool is null ? new BufferStatus(0, 0, 0, 0) : new BufferStatus(
                 pool.UsedBytes, pool.AllocatedBytes, pool.CeilingBytes, session?.Waits ?? pool.Waits, pool.PeakBytes, pool.TargetBytes),
-            new NetworkStatus(network.Held, network.Released, network.Dropped, network.Ingress, network.Replayed, network.Repeated),
+            new NetworkStatus(network.Held, network.Released, network.Dropped, network.Ingress, network.Replayed, network.Repeated, _cutOff),
             _takeover.Last, _tuning.ToSettings(), _store.IsAnswering, ScrubStatus(), ShippingStatus(session));
     }
 
@@ -205,6 +205,7 @@ internal sealed partial class KeeperProcess
     private string NoteOf(PairState state) => state.Phase switch
     {
         var phase when WaitsForRole(phase) && !_store.IsAnswering => $"waits for an arbiter: {state.Pending?.Next.Reason ?? state.Reason}",
+        PairPhase.Protected or PairPhase.Alone when _cutOff is { } cutOff => cutOff,
         PairPhase.Protected when _scrubAlarms.Count > 0 => $"a standby with wrong memory was replaced, {_scrubAlarms.Count} so far",
         _ => state.Reason,
     };

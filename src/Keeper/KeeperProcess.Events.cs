@@ -14,6 +14,8 @@ internal sealed partial class KeeperProcess
     private readonly GuestConsole _console;
     private readonly LinkRate _linkRate = new(CheckpointStatus.WindowSeconds * 1000);
 
+    private volatile string? _cutOff;
+
     private PatienceSample LookForPatience()
     {
         var state = _loop.State;
@@ -22,9 +24,10 @@ internal sealed partial class KeeperProcess
         var session = _session;
         var shipping = session?.Shipping;
         _linkRate.Note(session, now, shipping?.CapturedBytes ?? 0, shipping?.ShippedBytes ?? 0);
-        var checkpoints = state.Phase == PairPhase.Protected ? session?.Stats.Status() : null;
+        var lag = state.Phase == PairPhase.Protected ? session?.Stats.Lag() : null;
         return new PatienceSample(
-            now, WhoWaits(state.Phase), state.Pending?.Next.Reason ?? state.Reason, _store.IsAnswering, checkpoints?.LagMs, checkpoints?.UncommittedBytes ?? 0, _guest?.Egress.Held ?? 0, _tuning.TriggerSettings.IntervalMs);
+            now, WhoWaits(state.Phase), state.Pending?.Next.Reason ?? state.Reason, _store.IsAnswering, lag?.LagMs, lag?.UncommittedBytes ?? 0,
+            _guest?.Egress.Held ?? 0, _tuning.TriggerSettings.IntervalMs);
     }
 
     private static string? WhoWaits(PairPhase phase) => phase switch
@@ -43,7 +46,8 @@ internal sealed partial class KeeperProcess
         await Task.WhenAny(_left.Task, Task.Delay(LastWordsWithin)).ConfigureAwait(false);
         if (_guest is { HasExited: false } && _loop.State.Phase != PairPhase.Gone)
         {
-            _events.Tell(EventKinds.NetworkFailed, EventWeight.Alarm, $"the guest is cut off from its network: {why}");
+            _cutOff = $"the guest is cut off from its network: {why}";
+            _events.Tell(EventKinds.NetworkFailed, EventWeight.Alarm, _cutOff);
         }
     }
 

@@ -80,11 +80,11 @@ internal static class ProtectionDoctor
     private static Finding Etcd(ProtectionFacts facts)
     {
         var silent = facts.Etcd.Where(m => m.Version is null).Select(NameOf).ToList();
-        var who = string.Join(" and ", silent);
+        var who = string.Join(", ", silent);
         if (!facts.HasMajority)
         {
             return new("etcd", Verdict.Missing,
-                $"no majority of etcd answers {facts.Me}{(silent.Count > 0 ? $" ({who} {(silent.Count == 1 ? "is" : "are")} silent)" : "")}: no standby takes over, and none is found",
+                $"no majority of etcd answers {facts.Me}{(silent.Count > 0 ? $" ({who} {(silent.Count == 1 ? "is" : "are")} silent)" : "")}: {(facts.Sides.FirstOrDefault(s => s.Status is { Phase: "taking" }) is { } taker ? $"{taker.Host} cannot take over ({taker.Status!.Note})" : "no standby takes over, and none is found")}",
                 $"start etcd{(silent.Count > 0 ? $" on {who}" : "")}, or mend the network to it");
         }
         return silent.Count > 0
@@ -94,7 +94,9 @@ internal static class ProtectionDoctor
 
     private static string NameOf(EtcdMemberView member) => member.Name.Length > 0 ? member.Name : member.Endpoint;
 
-    private static Finding Host(ProtectionFacts facts) => facts.Alive.ContainsKey(facts.Primary)
+    private static Finding Host(ProtectionFacts facts) => !facts.HasMajority && facts.SideOn(facts.Primary)?.Status is null
+        ? new("host", Verdict.Warning, $"whether {facts.Primary} is alive only etcd can tell", $"mend etcd first, then look at {facts.Primary}")
+        : facts.Alive.ContainsKey(facts.Primary)
         ? new("host", Verdict.Ok, $"{facts.Primary} is alive")
         : new("host", Verdict.Missing, facts.Vm.Role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby }
                 ? $"{facts.Primary}, which runs it, is not alive, and {standby.Host} has not taken over"
@@ -102,11 +104,13 @@ internal static class ProtectionDoctor
 
     private static Finding Keeper(ProtectionFacts facts) => facts.SideOn(facts.Primary) switch
     {
-        { Error: not null } when facts.Primary != facts.Me => new("guest", Verdict.Missing, $"{facts.Primary}, which runs it, does not answer {facts.Me}, though its lease is alive",
+        { Error: not null } when facts.Primary != facts.Me => new("guest", Verdict.Missing, $"{facts.Primary}, which runs it, does not answer {facts.Me}{(facts.HasMajority ? ", though its lease is alive" : "")}",
             $"ask there: pollux doctor {facts.Vm.Name}; and check the cluster's network between {facts.Primary} and {facts.Me}"),
         { Error: { } error } => new("guest", Verdict.Missing, $"its keeper cannot be asked: {error}", $"look on {facts.Primary}: its agent's log, and keeper.log in the VM's run directory"),
         { StartFailure: { } failure, Status: not { Phase: "protected" or "running" or "syncing" } } => new("guest", Verdict.Missing, $"it does not start on {facts.Primary}: {failure}", "correct that; it is tried again by itself"),
         { Status: { Side: "primary", Phase: "holding" } status } => new("guest", Verdict.Warning, $"it waits on {facts.Primary}: {status.Note}", "it goes on when a majority of etcd has decided"),
+        { Status: { Side: "primary", Phase: "running" or "protected", Network.Failure: { } failure } } => new("guest", Verdict.Warning, failure,
+            facts.Vm.Role is { State: RoleState.Protected } ? $"move it: pollux vm takeover {facts.Vm.Name}" : "start the VM anew"),
         { Status: { Side: "primary", Phase: "running" or "syncing" or "protected" } status } => new("guest", Verdict.Ok, $"runs on {facts.Primary} (QEMU {status.QemuVersion}, {status.Accelerator})"),
         { Status: { } status } => new("guest", Verdict.Warning, $"it is {status.Phase} on {facts.Primary}{Because(status.Note)}", "wait some seconds"),
         _ => new("guest", Verdict.Missing, $"no keeper of it lives on {facts.Primary}", "its agent starts one within seconds; if it does not, see its log"),

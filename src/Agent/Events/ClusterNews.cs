@@ -51,7 +51,7 @@ internal static class ClusterNews
         }
         if (after.DeadSince is { } dead && beforeMs - dead < DeadForMs && nowMs - dead >= DeadForMs && !local.KeeperLives && after.StartFailure.Length == 0)
         {
-            yield return new EventDraft(EventKinds.KeeperDied, EventWeight.Alarm, $"its keeper here is dead; its last words: {local.LastWords}");
+            yield return new EventDraft(EventKinds.KeeperDied, EventWeight.Alarm, $"its keeper here is dead: {local.LastWords}");
         }
     }
 

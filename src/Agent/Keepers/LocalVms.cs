@@ -144,7 +144,7 @@ internal sealed class LocalVms(AgentConfig config)
 
     private string LogOf(VmName vm) => Path.Combine(config.DirectoryOf(vm), "keeper.log");
 
-    /// <summary>The last line of the keeper's log, without its time.</summary>
+    /// <summary>Why the keeper ended, as the last line of its log says.</summary>
     private string LastWords(VmName vm)
     {
         try
@@ -154,11 +154,13 @@ internal sealed class LocalVms(AgentConfig config)
             using var reader = new StreamReader(log);
             var line = reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).LastOrDefault() ?? "";
             var text = line.IndexOf(' ', StringComparison.Ordinal) is var at and > 0 ? line[(at + 1)..] : line;
-            return Prefixes.Aggregate(text, (t, prefix) => t.StartsWith(prefix, StringComparison.Ordinal) ? t[prefix.Length..] : t);
+            return Prefixes.FirstOrDefault(p => text.StartsWith(p, StringComparison.Ordinal)) is { } prefix
+                ? text[prefix.Length..]
+                : $"its keeper ended without a word; the last line of its log: {text}";
         }
         catch (IOException)
         {
-            return "its keeper ended without a word";
+            return "its keeper ended without a word, nor a log";
         }
     }
 

@@ -26,7 +26,7 @@ internal sealed record VmView(
 /// <param name="OrphanLives">A QEMU runs whose keeper is dead.</param>
 /// <param name="HasRemains">A dead keeper left its QEMU or that QEMU's files.</param>
 /// <param name="HasDirectory">There is a run directory, if only with logs.</param>
-/// <param name="LastWords">The end of the keeper's log.</param>
+/// <param name="LastWords">Why the keeper ended.</param>
 internal sealed record LocalVm(bool KeeperLives, KeeperStatus? Keeper, long Attempt, bool OrphanLives, bool HasRemains, bool HasDirectory, string LastWords)
 {
     public static readonly LocalVm Nothing = new(false, null, 0, false, false, false, "");

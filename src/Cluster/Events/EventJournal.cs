@@ -12,7 +12,7 @@ public sealed class EventJournal : IDisposable
 {
     private const int MaxWaiting = 256;
     private static readonly TimeSpan LastWordsWithin = TimeSpan.FromSeconds(1);
-    private readonly BlockingCollection<ClusterEvent> _waiting = new(MaxWaiting);
+    private readonly BlockingCollection<Happening> _waiting = new(MaxWaiting);
     private readonly string? _path;
     private readonly HostId _host;
     private readonly Action<string> _complain;
@@ -28,23 +28,16 @@ public sealed class EventJournal : IDisposable
         _thread.Start();
     }
 
-    public void Tell(VmName? vm, EventDraft draft) =>
-        Tell(new ClusterEvent(_clock.GetUtcNow(), _host, vm, draft.Kind, draft.Weight, draft.Text, draft.Figures));
+    public void Tell(VmName? vm, EventDraft draft) => Tell(vm, () => draft);
 
     public void Tell(VmName? vm, string kind, EventWeight weight, string text) => Tell(vm, new EventDraft(kind, weight, text));
 
-    /// <summary>Writes what waits, unless the disk stands still.</summary>
-    public void Dispose()
-    {
-        _waiting.CompleteAdding();
-        _thread.Join(LastWordsWithin);
-    }
-
-    private void Tell(ClusterEvent e)
+    /// <param name="words">Found later, on the journal's thread; null: it is not worth telling.</param>
+    public void Tell(VmName? vm, Func<EventDraft?> words)
     {
         try
         {
-            if (!_waiting.TryAdd(e))
+            if (!_waiting.TryAdd(new Happening(_clock.GetUtcNow(), vm, words)))
             {
                 Interlocked.Increment(ref _lost);
             }
@@ -55,15 +48,39 @@ public sealed class EventJournal : IDisposable
         }
     }
 
+    /// <summary>Writes what waits, unless the disk stands still.</summary>
+    public void Dispose()
+    {
+        _waiting.CompleteAdding();
+        _thread.Join(LastWordsWithin);
+    }
+
     private void Run()
     {
-        foreach (var e in _waiting.GetConsumingEnumerable())
+        foreach (var (time, vm, words) in _waiting.GetConsumingEnumerable())
         {
             if (Interlocked.Exchange(ref _lost, 0) is > 0 and var lost)
             {
-                Write(new ClusterEvent(e.Time, _host, null, EventKinds.EventsLost, EventWeight.Warning, $"{lost} events were lost: the disk was slower than they came"));
+                Write(new ClusterEvent(time, _host, null, EventKinds.EventsLost, EventWeight.Warning, $"{lost} events were lost: the disk was slower than they came"));
             }
-            Write(e);
+            if (DraftOf(words) is { } draft)
+            {
+                Write(new ClusterEvent(time, _host, vm, draft.Kind, draft.Weight, draft.Text, draft.Figures));
+            }
+        }
+    }
+
+    /// <summary>A fault in finding words is no reason to end a keeper.</summary>
+    private EventDraft? DraftOf(Func<EventDraft?> words)
+    {
+        try
+        {
+            return words();
+        }
+        catch (Exception fault)
+        {
+            _complain($"an event cannot be told: {fault}");
+            return null;
         }
     }
 
@@ -82,4 +99,6 @@ public sealed class EventJournal : IDisposable
             _complain($"an event cannot be written: {failure.Message}");
         }
     }
+
+    private readonly record struct Happening(DateTimeOffset Time, VmName? Vm, Func<EventDraft?> Words);
 }

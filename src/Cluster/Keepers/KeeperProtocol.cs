@@ -93,7 +93,8 @@ public sealed record ShippingStatus(long CapturedBytes, long ShippedBytes, long 
 /// <param name="TargetBytes">What is kept in view of such peaks; 0: none has been seen yet.</param>
 public sealed record BufferStatus(long UsedBytes, long AllocatedBytes, long CeilingBytes, long WaitedForSpace, long PeakBytes = 0, long TargetBytes = 0);
 
-public sealed record NetworkStatus(long EgressHeldFrames, long EgressReleasedFrames, long EgressDroppedFrames, long IngressFrames, long ReplayedFrames, long RepeatedFrames = 0);
+public sealed record NetworkStatus(long EgressHeldFrames, long EgressReleasedFrames, long EgressDroppedFrames, long IngressFrames, long ReplayedFrames, long RepeatedFrames = 0,
+    string? Failure = null);
 
 /// <summary>The last takeover that this keeper won. Unix times are in milliseconds with fraction.</summary>
 public sealed record TakeoverStatus(string Reason, double DetectMs, double ArbitrateMs, double ResumeMs, double DecidedUnixMs, double GateOpenUnixMs, long Epoch);

@@ -31,7 +31,10 @@ internal sealed class KeeperEvents : IDisposable
 
     public void Tell(string kind, EventWeight weight, string text) => _log.Tell(_vm, kind, weight, text);
 
-    /// <summary>On the pair's thread: costs no system call but the clock's.</summary>
+    /// <summary>
+    /// On the pair's thread, before it does what the move decides: a takeover waits for this. So only the moment is noted here; words are found for it on the
+    /// journal's own thread.
+    /// </summary>
     /// <param name="won">The takeover that this move has ended, if it has.</param>
     public void Moved(PairState before, PairState after, PairEvent because, TakeoverStatus? won)
     {
@@ -41,21 +44,17 @@ internal sealed class KeeperEvents : IDisposable
         }
         var heldMs = Stopwatch.GetElapsedTime(_movedAt).TotalMilliseconds;
         _movedAt = Stopwatch.GetTimestamp();
-        if (won is not null)
-        {
-            _log.Tell(_vm, PairNews.OfTakeover(before.Peer?.Host.Value ?? "its old host", won));
-        }
-        else if (PairNews.Of(before, after, because) is { } draft)
-        {
-            if (IsRepeated(draft))
-            {
-                return;
-            }
-            _log.Tell(_vm, before.Phase == PairPhase.GoingSolo && after.Phase == PairPhase.Alone
-                ? draft with { Figures = new Dictionary<string, double> { ["arbitrateMs"] = Math.Round(heldMs, 3) } }
-                : draft);
-        }
+        _log.Tell(_vm, () => won is not null ? PairNews.OfTakeover(before.Peer?.Host.Value ?? "its old host", won) : NewsOf(before, after, because, heldMs));
     }
+
+    private EventDraft? NewsOf(PairState before, PairState after, PairEvent because, double heldMs) => PairNews.Of(before, after, because) switch
+    {
+        null => null,
+        var draft when IsRepeated(draft) => null,
+        var draft when before.Phase == PairPhase.GoingSolo && after.Phase == PairPhase.Alone =>
+            draft with { Figures = new Dictionary<string, double> { ["arbitrateMs"] = Math.Round(heldMs, 3) } },
+        var draft => draft,
+    };
 
     /// <summary>A standby that cannot be filled is tried for ever; that is told again when it fails otherwise, or after a while.</summary>
     private bool IsRepeated(EventDraft draft)

@@ -31,7 +31,21 @@ public sealed class ProtectionDoctorTests
 
     [Fact]
     public void Etcd_WithoutMajority_NamesWhoIsSilent() => Expect(Pair() with { HasMajority = false, Etcd = [Member("h1", "3.4"), Member("h2", null), Member("w", null)] }, Verdict.Missing,
-        "protected, but no majority of etcd answers h1 (h2 and w are silent): no standby takes over, and none is found", "start etcd on h2 and w, or mend the network to it");
+        "protected, but no majority of etcd answers h1 (h2, w are silent): no standby takes over, and none is found", "start etcd on h2, w, or mend the network to it");
+
+    [Fact]
+    public void Etcd_WithoutMajorityWhenAStandbyWouldTakeOver_SaysWho() => Expect(
+        Pair() with { Me = H2, HasMajority = false, Sides = [new KeeperOnHost(H1, null, "h1 does not answer"), Side(H2, "standby", "taking", note: "the primary is silent for 152 ms")] }, Verdict.Missing,
+        "not protected: no majority of etcd answers h2: h2 cannot take over (the primary is silent for 152 ms)", "start etcd, or mend the network to it");
+
+    [Fact]
+    public void Network_ThatFailed_IsABlemishOfAProtectedGuest()
+    {
+        var side = Side(H1, "primary", "protected");
+        var cutOff = side with { Status = side.Status! with { Network = new NetworkStatus(0, 0, 0, 0, 0, Failure: "the guest is cut off from its network: plx0: gone") } };
+        Expect(Pair() with { Sides = [cutOff, Side(H2, "standby", "standby-ready")] }, Verdict.Warning,
+            "protected, but the guest is cut off from its network: plx0: gone", "move it: pollux vm takeover redis");
+    }
 
     [Fact]
     public void Etcd_OneMemberSilent_IsABlemish() => Expect(Pair() with { Etcd = [Member("h1", "3.4"), Member("h2", "3.4"), Member("w", null)] }, Verdict.Warning,
