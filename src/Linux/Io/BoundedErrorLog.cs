@@ -9,7 +9,7 @@ namespace Pollux.Linux.Io;
 public sealed class BoundedErrorLog(long limitBytes)
 {
     private const string StandardError = "/proc/self/fd/2";
-    private const int LookEveryLines = 64;
+    private const int LookEveryLines = 16;
     private readonly Lock _lock = new();
     private int _lines;
 
