@@ -58,6 +58,7 @@ internal static class MetricsPage
         page.Gauge("pollux_vm_arbiter_answers", "Whether a majority of etcd answers this side's keeper; without it no takeover and no solo.", All(k => k.HasArbiter ? 1 : 0));
         page.Gauge("pollux_vm_buffer_used_bytes", "Epoch buffers that hold something.", All(k => k.Buffers.UsedBytes));
         page.Gauge("pollux_vm_buffer_allocated_bytes", "Epoch buffers, grown and shrunk with what checkpoints have.", All(k => k.Buffers.AllocatedBytes));
+        page.Gauge("pollux_vm_buffer_target_bytes", "What the buffers are grown or shrunk to.", All(k => k.Buffers.TargetBytes));
         page.Gauge("pollux_vm_buffer_ceiling_bytes", "What they never exceed.", All(k => k.Buffers.CeilingBytes));
         page.Counter("pollux_vm_buffer_waits_total", "How often a cut waited for the link, or a capture for memory.", All(k => k.Buffers.WaitedForSpace));
         page.Counter("pollux_vm_scrubbed_pages_total", "Pages hashed (primary) or compared (standby) in this protection.", All(k => k.Scrub?.Pages ?? 0));
