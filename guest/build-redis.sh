@@ -1,6 +1,7 @@
 #!/bin/bash
 # Builds the Redis guest into .cache/guests/redis: vmlinuz (Debian's cloud kernel) and initrd.gz
-# (busybox, the virtio modules, Redis and the libraries it links). Redis and kernel are unpacked, never installed.
+# (busybox, the virtio modules, Redis and the libraries it links), and initrd-chrony.gz, which has chrony too. All that
+# comes from Debian is unpacked, never installed.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -18,6 +19,7 @@ if [ -z "$kernel_package" ]; then
   exit 1
 fi
 eng/unpack-debian.sh "$cache/kernel" "$kernel_package"
+eng/unpack-debian.sh "$cache/chrony" chrony libgnutls30 libhogweed6 libnettle8 libseccomp2 libcap2
 eng/unpack-debian.sh "$cache/redis" redis-server redis-tools libatomic1 libjemalloc2 liblzf1 libssl3 libsystemd0
 
 work=$(mktemp -d "$cache/.guest-XXXXXX")
@@ -42,22 +44,33 @@ for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev vir
   esac
 done
 
-# The server and every library it loads, at the paths where the loader looks for them.
-redis=$cache/redis/usr/bin/redis-check-rdb
-cp "$redis" "$root/usr/bin/redis-server"
-libraries=$(LD_LIBRARY_PATH=$cache/redis/usr/lib/x86_64-linux-gnu:$cache/redis/lib/x86_64-linux-gnu ldd "$redis")
-if grep -q 'not found' <<< "$libraries"; then
-  printf 'redis-server lacks libraries:\n%s\n' "$libraries" >&2
-  exit 1
-fi
-mkdir -p "$root/lib/x86_64-linux-gnu" "$root/lib64"
-for library in $(grep -o '=> /[^ ]*' <<< "$libraries" | cut -c4-); do
-  cp -L "$library" "$root/lib/x86_64-linux-gnu/"
-done
+# program ROOT UNPACKED PROGRAM TARGET: the program and every library it loads, at the paths where the loader looks for them.
+program() {
+  local root=$1 unpacked=$2 program=$2/$3 target=$4 libraries library
+  mkdir -p "$(dirname "$root/$target")" "$root/lib/x86_64-linux-gnu"
+  cp "$program" "$root/$target"
+  libraries=$(LD_LIBRARY_PATH=$unpacked/usr/lib/x86_64-linux-gnu:$unpacked/lib/x86_64-linux-gnu ldd "$program")
+  if grep -q 'not found' <<< "$libraries"; then
+    printf '%s lacks libraries:\n%s\n' "$program" "$libraries" >&2
+    exit 1
+  fi
+  for library in $(grep -o '=> /[^ ]*' <<< "$libraries" | cut -c4-); do
+    cp -L "$library" "$root/lib/x86_64-linux-gnu/"
+  done
+}
+program "$root" "$cache/redis" usr/bin/redis-check-rdb usr/bin/redis-server
+mkdir -p "$root/lib64"
 cp -L /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
+
+overlay=$work/chrony
+mkdir -p "$overlay/run" "$overlay/var/lib/chrony" "$overlay/etc"
+program "$overlay" "$cache/chrony" usr/sbin/chronyd usr/sbin/chronyd
+echo 'root:x:0:0::/:/bin/sh' > "$overlay/etc/passwd"
 
 mkdir -p "$work/out"
 (cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) | gzip -1 > "$work/out/initrd.gz"
+# The kernel unpacks one archive after the other.
+{ cat "$work/out/initrd.gz"; (cd "$overlay" && find . | cpio --quiet -o -H newc -R 0:0) | gzip -1; } > "$work/out/initrd-chrony.gz"
 cp "$cache"/kernel/boot/vmlinuz-* "$work/out/vmlinuz"
 echo "$fingerprint" > "$work/out/fingerprint"
 mkdir -p "$cache/guests"

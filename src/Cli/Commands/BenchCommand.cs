@@ -23,7 +23,7 @@ internal static class BenchCommand
 
     internal static Command Create() => new("bench", "Measure this machine. Needs root; load on the machine spoils the figures.")
     {
-        Checkpoint(), Takeover(), RoundTrip(), Shipping(), BenchModesCommand.Create(Json), BenchBufferCommand.Create(Json),
+        Checkpoint(), Takeover(), RoundTrip(), Shipping(), Clock(), BenchModesCommand.Create(Json), BenchBufferCommand.Create(Json),
     };
 
     private static Command Checkpoint()
@@ -83,6 +83,18 @@ internal static class BenchCommand
                 var report = await LabBench.ShippingAsync(
                     lab, TimeSpan.FromSeconds(invocation.Get(seconds)), new ProgressLines(invocation), invocation.Cancellation);
                 await WriteAsync(invocation, report, BenchJson.Default.ShippingReport, Write);
+            }));
+    }
+
+    private static Command Clock()
+    {
+        var seconds = new Option<double>("--seconds") { Description = "for each situation", DefaultValueFactory = _ => 20 };
+        return new Command("clock", "What protection and a takeover do to the guest's clock, with chrony in the guest and without") { seconds, Json }
+            .WithExamples("pollux bench clock", "pollux bench clock --seconds 60 --json clock.json")
+            .Does(invocation => InLabAsync(invocation, async lab =>
+            {
+                var report = await ClockBench.RunAsync(lab, TimeSpan.FromSeconds(invocation.Get(seconds)), new ProgressLines(invocation), invocation.Cancellation);
+                await WriteAsync(invocation, report, BenchJson.Default.ClockReport, Write);
             }));
     }
 
@@ -165,6 +177,20 @@ internal static class BenchCommand
                 $"{Number(Math.Round(100.0 * row.ShippedBytes / Math.Max(1, row.CapturedBytes), 1))} %",
                 Share(row.UnchangedPages), Share(row.ZeroPages), Share(row.PartPages), Share(row.WholePages), pages == 0 ? "" : $"{Number(row.TableBytes / (double)(1 << 20))} MiB",
                 Number(Math.Round(row.RequestsPerSecond)), Number(Math.Round(row.CheckpointsPerSecond)), $"{Number(row.PauseMsP50)} ms", Number(row.KeeperCpus));
+        }
+        console.Write(table);
+    }
+
+    private static void Write(IAnsiConsole console, ClockReport report)
+    {
+        Head(console, report.Host, report.QemuVersion, report.Accelerator);
+        var table = new Table().Border(TableBorder.Simple).AddColumns(
+            "guest", "situation", "offset at first", "at last", "worst, 2nd half", "drift", "checkpoints/s", "guest stopped", "steps back");
+        foreach (var row in report.Rows)
+        {
+            table.AddRow(
+                row.Chrony ? "with chrony" : "as it is", row.Situation, $"{Number(Math.Round(row.BeginMs))} ms", $"{Number(Math.Round(row.EndMs))} ms",
+                $"{Number(Math.Round(row.WorstMs))} ms", $"{Number(row.DriftPercent)} %", Number(row.CheckpointsPerSecond), $"{Number(row.StoppedPercent)} %", $"{row.StepsBack}");
         }
         console.Write(table);
     }

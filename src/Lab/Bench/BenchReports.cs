@@ -41,4 +41,5 @@ public sealed record ShippingReport(BenchHost Host, string QemuVersion, string A
 [JsonSerializable(typeof(RoundTripReport))]
 [JsonSerializable(typeof(ShippingReport))]
 [JsonSerializable(typeof(BufferReport))]
+[JsonSerializable(typeof(ClockReport))]
 public sealed partial class BenchJson : JsonSerializerContext;

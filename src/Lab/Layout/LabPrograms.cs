@@ -12,6 +12,9 @@ public sealed record LabPrograms(string Root)
     public string Keeper => Path.Combine(BinDirectory, "pollux-keeper");
     public string Cli => Path.Combine(BinDirectory, "pollux");
     public string Etcd => Path.Combine(Root, ".cache/etcd/usr/bin/etcd");
+
+    /// <summary>Debian's chrony, unpacked.</summary>
+    public string Chrony => Path.Combine(Root, ".cache/chrony");
     public string TcgShim => Path.Combine(Root, "out/native/tcg-shim.so");
     public string Examples => Path.Combine(Root, "examples");
 

@@ -15,6 +15,13 @@ public static class RedisGuest
 
     public static Task<VmSpec> SpecAsync(LabCluster lab, CancellationToken cancellation = default) => ReadSpecAsync(SpecFileOf(lab), cancellation);
 
+    /// <summary>The same guest with chrony, which asks <see cref="TimeServer"/> for the time.</summary>
+    public static VmSpec WithChrony(VmSpec spec) => spec with
+    {
+        Initrd = spec.Initrd!.Replace("initrd.gz", "initrd-chrony.gz", StringComparison.Ordinal),
+        CommandLine = $"{spec.CommandLine} pollux.ntp={TimeServer.Address}",
+    };
+
     /// <summary>Reads a spec whose guest is this one.</summary>
     public static async Task<VmSpec> ReadSpecAsync(string file, CancellationToken cancellation = default) =>
         VmSpecReader.Read(await File.ReadAllTextAsync(file, cancellation).ConfigureAwait(false), file);
