@@ -105,9 +105,10 @@ internal sealed class CheckpointStats
         CheckpointStatus status;
         lock (_lock)
         {
-            var age = Stopwatch.GetElapsedTime(_windowBegan);
-            var window = age < Window ? age : Window;
-            (pauses, pages) = (_pauseMs.Newer(window), _pages.Newer(window));
+            var now = Stopwatch.GetTimestamp();
+            var since = Math.Max(_windowBegan, now - (long)(Window.TotalSeconds * Stopwatch.Frequency));
+            var window = Stopwatch.GetElapsedTime(since, now);
+            (pauses, pages) = (_pauseMs.From(since), _pages.From(since));
             var (lagMs, uncommittedBytes) = LagNow();
             status = new CheckpointStatus(
                 Count, Committed, Math.Round(pauses.Length / Math.Max(window.TotalSeconds, 0.001), 1),
@@ -163,11 +164,11 @@ internal sealed class CheckpointStats
 
         public void Add(double value) => _values[_count++ % capacity] = (Stopwatch.GetTimestamp(), value);
 
-        public double[] Newer(TimeSpan window)
+        public double[] From(long since)
         {
             var n = (int)Math.Min(_count, capacity);
             var newer = 0;
-            while (newer < n && Stopwatch.GetElapsedTime(_values[(_count - 1 - newer) % capacity].At) <= window)
+            while (newer < n && _values[(_count - 1 - newer) % capacity].At >= since)
             {
                 newer++;
             }
