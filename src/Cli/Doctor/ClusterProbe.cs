@@ -11,6 +11,8 @@ internal static class ClusterProbe
 {
     private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(3);
 
+    private static readonly TimeSpan MemberWithin = TimeSpan.FromSeconds(1);
+
     /// <summary>The agent asks other hosts in turn.</summary>
     private static readonly TimeSpan VmsWithin = TimeSpan.FromSeconds(15);
 
@@ -48,7 +50,11 @@ internal static class ClusterProbe
                 using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
                 patience.CancelAfter(AnswerWithin);
                 var hosts = await store.ListAsync(StoreKeys.Hosts, patience.Token).ConfigureAwait(false);
-                return new Finding(subject, Verdict.Ok, $"{members}: answers, {hosts.Count} host{(hosts.Count == 1 ? " is" : "s are")} alive");
+                var silent = (await store.Maintenance.ViewAsync(MemberWithin, cancellation).ConfigureAwait(false)).Where(m => m.Version is null).Select(m => m.Endpoint).ToList();
+                var alive = $"{hosts.Count} host{(hosts.Count == 1 ? " is" : "s are")} alive";
+                return silent.Count == 0
+                    ? new Finding(subject, Verdict.Ok, $"{members}: answer, {alive}")
+                    : new Finding(subject, Verdict.Warning, $"a majority answers, {alive}, but {string.Join(", ", silent)} {(silent.Count == 1 ? "is" : "are")} silent", "start etcd there: one more loss may leave no majority");
             }
         }
         catch (PolluxException e)
