@@ -3,29 +3,19 @@
 # .cache/qemu-SUITE, and writes .cache/qemu-SUITE/qemu, which runs it on this machine. Nothing is installed.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
+. eng/suite.sh
 
 suite=$1
-release=${suite%-backports}
 destination=$PWD/.cache/qemu-$suite
 [ ! -x "$destination/qemu" ] || exit 0
 
-mirror=$(sed -n "s/^URIs: *//p; s/^deb \(http[^ ]*\) .*/\1/p" /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2> /dev/null | head -1 || true)
-mirror=${mirror:-http://deb.debian.org/debian}
 mkdir -p .cache
 work=$(mktemp -d "$PWD/.cache/.qemu-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work"/apt/{etc/preferences.d,state/lists/partial,cache/archives/partial} "$work/root"
-{
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $release main"
-  [ "$suite" = "$release" ] || echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
-} > "$work/apt/etc/sources.list"
-: > "$work/apt/status"
-
-# An apt of its own, which believes that nothing is installed and so fetches every library.
-options=(-qq -o APT::Sandbox::User=root -o Dir::Etc="$work/apt/etc" -o Dir::Etc::sourcelist="$work/apt/etc/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State="$work/apt/state"
-  -o Dir::State::status="$work/apt/status" -o Dir::Cache="$work/apt/cache" -o APT::Install-Recommends=false)
-apt-get "${options[@]}" update
-apt-get "${options[@]}" --yes --download-only --target-release "$suite" install qemu-system-x86 > /dev/null
+mkdir "$work/root"
+# With every library, since nothing counts as installed.
+suite_begin "$suite" "$work/apt"
+suite_apt_get --yes --download-only --target-release "$suite" install qemu-system-x86 > /dev/null
 for deb in "$work"/apt/cache/archives/*.deb; do
   dpkg-deb -x "$deb" "$work/root"
 done
