@@ -26,7 +26,6 @@ public sealed class DemoRun
     private static readonly TimeSpan Afterwards = TimeSpan.FromSeconds(2);
 
     /// <summary>A reply that left before the fault may be read by a busy client so much later.</summary>
-    private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(20);
 
     private readonly LabCluster _lab;
     private readonly DemoSettings _settings;
@@ -80,7 +79,7 @@ public sealed class DemoRun
         var primary = before.KeeperOn(victim) ?? throw new PolluxException($"the keeper on {victim} does not answer", "see its log in the lab");
         var struck = Strike(victim);
         _progress.Report($"{_settings.Fault} of {victim}");
-        var answered = await load.IsAnsweredAfterAsync(struck.StopwatchTicks + Ticks(Grace), Answer, cancellation).ConfigureAwait(false);
+        var answered = await load.IsAnsweredAfterAsync(struck.StopwatchTicks + Ticks(struck.Grace), Answer, cancellation).ConfigureAwait(false);
         await Task.Delay(Afterwards, cancellation).ConfigureAwait(false);
         await MendAsync(victim, round, cancellation).ConfigureAwait(false);
 
@@ -182,6 +181,6 @@ public sealed class DemoRun
 
         internal TakeoverStatus? Takeover => IsTakeover ? After.KeeperOn(After.Role!.Primary.Host)?.LastTakeover : null;
 
-        internal Gap? Outage { get; } = Log.OutageAt(Struck.StopwatchTicks, Grace);
+        internal Gap? Outage { get; } = Log.OutageAt(Struck.StopwatchTicks, Struck.Grace);
     }
 }

@@ -51,4 +51,10 @@ public abstract record LabFault(string Host)
 /// <param name="UnixMs">The wall clock just before it, in milliseconds with fraction.</param>
 /// <param name="StopwatchTicks">The same moment on the monotonic clock of <see cref="System.Diagnostics.Stopwatch"/>, of the same machine.</param>
 /// <param name="TookMs">From then until the kernel had taken the last order.</param>
-public sealed record StruckFault(string Fault, string Host, double UnixMs, long StopwatchTicks, double TookMs);
+public sealed record StruckFault(string Fault, string Host, double UnixMs, long StopwatchTicks, double TookMs)
+{
+    private const double ReadLateMs = 20;
+
+    /// <summary>How long after <see cref="StopwatchTicks"/> a reply may still be read that had left before the fault was done.</summary>
+    public TimeSpan Grace => TimeSpan.FromMilliseconds(TookMs + ReadLateMs);
+}

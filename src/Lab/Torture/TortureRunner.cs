@@ -22,7 +22,6 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
     /// <summary>A host that is frozen beyond its lease needs a moment more.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan ReachWithin = TimeSpan.FromSeconds(15);
-    private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(20);
 
     /// <summary>Plays one round. What goes wrong is in the verdict; evidence of it is kept.</summary>
     public async Task<TortureVerdict> PlayAsync(TortureRound round, CancellationToken cancellation = default)
@@ -70,7 +69,7 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
             await Task.Delay(round.After, cancellation).ConfigureAwait(false);
 
             await StrikeOnPathAsync(cancellation).ConfigureAwait(false);
-            if (_struck is { } struck && !await _load.IsAnsweredAfterAsync(struck.StopwatchTicks + Ticks(Grace), Patience, cancellation).ConfigureAwait(false))
+            if (_struck is { } struck && !await _load.IsAnsweredAfterAsync(struck.StopwatchTicks + Ticks(struck.Grace), Patience, cancellation).ConfigureAwait(false))
             {
                 throw new PolluxException($"no answer within {Patience.TotalSeconds:0} s");
             }
@@ -90,7 +89,7 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
             {
                 if (_load is not null)
                 {
-                    outage = _struck is { } struck && _load.Log.OutageAt(struck.StopwatchTicks, Grace) is { } gap
+                    outage = _struck is { } struck && _load.Log.OutageAt(struck.StopwatchTicks, struck.Grace) is { } gap
                         ? (gap.ToTicks - struck.StopwatchTicks) * 1000.0 / Stopwatch.Frequency : null;
                     client = await _load.FinishAsync(Patience).ConfigureAwait(false);
                     Add(!client.IsClean, $"the client: {client}");

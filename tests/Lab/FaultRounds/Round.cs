@@ -36,7 +36,6 @@ internal sealed class Round : IAsyncDisposable
     private const int Requests = 200;
 
     internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(20);
     private readonly ProtectedLab _lab;
     private readonly VmDocument _before;
     private readonly RedisLoad _load;
@@ -91,7 +90,7 @@ internal sealed class Round : IAsyncDisposable
     /// <summary>The client is answered after the fault, and works on.</summary>
     internal async Task AnsweredSinceAsync(StruckFault struck, string what)
     {
-        Assert.True(await _load.IsAnsweredAfterAsync(struck.StopwatchTicks + Ticks(Grace), Patience), $"no answer after {what}");
+        Assert.True(await _load.IsAnsweredAfterAsync(struck.StopwatchTicks + Ticks(struck.Grace), Patience), $"no answer after {what}");
         await AnsweredAsync();
     }
 
@@ -106,7 +105,7 @@ internal sealed class Round : IAsyncDisposable
         var client = await _load.FinishAsync(Patience);
         var frames = await _recording.StopAsync();
         var verdict = SwitchJudge.Judge(_lab.VmMac, frames, silent);
-        var outage = settled is { } end ? _load.Log.LongestGapBetween(struck.StopwatchTicks, end) : _load.Log.OutageAt(struck.StopwatchTicks, Grace);
+        var outage = settled is { } end ? _load.Log.LongestGapBetween(struck.StopwatchTicks, end) : _load.Log.OutageAt(struck.StopwatchTicks, struck.Grace);
         var (primary, now) = (_before.Role!.Primary.Host, after.Role!.Primary.Host);
         return new RoundResult(
             primary, now, after.Role.Term - _before.Role.Term, outage is { } gap ? (gap.ToTicks - struck.StopwatchTicks) * 1000.0 / Stopwatch.Frequency : null,
