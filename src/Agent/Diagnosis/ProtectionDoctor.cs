@@ -178,7 +178,10 @@ internal static class ProtectionDoctor
         return (endpoint, why) switch
         {
             ({ State: StandbyState.Failed, Why: { } failure }, null) => Failed(endpoint.Host, failure),
-            (_, { } note) => IsOfLink(note) ? Link(facts, assigned?.Host, note) : new(subject, Verdict.Missing, note, "it is tried again by itself; 'pollux events' tells how each attempt ended"),
+            (_, { } note) => IsOfLink(note) ? Link(facts, assigned?.Host, note) : new(
+                subject, Verdict.Missing, note, note.Contains("rehearsal failed", StringComparison.Ordinal)
+                    ? $"compare QEMU and what it is given on {facts.Primary} and {assigned?.Host.Value ?? "the other host"}; it is tried again by itself"
+                    : "it is tried again by itself; 'pollux events' tells how each attempt ended"),
             ({ State: StandbyState.Preparing }, _) => new(subject, Verdict.Warning, $"it is on its way: {endpoint!.Host} prepares", "wait some seconds"),
             _ when assigned is not null => new(subject, Verdict.Warning, $"it is on its way: {assigned.Host} was asked to stand by", "wait some seconds"),
             _ => new(subject, Verdict.Warning, "it is on its way: a host is being chosen", "wait some seconds"),

@@ -5,8 +5,8 @@ namespace Pollux.Cli.Output;
 /// <summary>Standard output and error. Where output is no terminal, lines are not wrapped and carry no colours.</summary>
 internal static class Terminal
 {
-    /// <summary>Wide enough that a table in a file or pipe is never wrapped.</summary>
-    private const int WidthOfFile = 240;
+    /// <summary>Wide enough that nothing in a file or pipe is wrapped.</summary>
+    private const int WidthOfFile = 4096;
 
     internal static IAnsiConsole Out { get; } = Open(Console.Out, Console.IsOutputRedirected);
 

@@ -53,6 +53,13 @@ public static class EventFile
         return events;
     }
 
+    /// <summary>Some event from <paramref name="since"/> on is the same, but for numbers in it, of a time after <paramref name="since"/>.</summary>
+    public static bool HoldsLately(string path, ClusterEvent e, DateTimeOffset since) =>
+        Read(path, since).Any(old => (old.Vm, old.Kind) == (e.Vm, e.Kind) && WithoutNumbers(old.Text) == WithoutNumbers(e.Text));
+
+    /// <summary>A port or a time in it makes a failure no other.</summary>
+    public static string WithoutNumbers(string text) => string.Concat(text.Where(c => !char.IsAsciiDigit(c)));
+
     private static byte[] Bytes(string path)
     {
         try

@@ -11,6 +11,7 @@ namespace Pollux.Cluster.Events;
 public sealed class EventJournal : IDisposable
 {
     private const int MaxWaiting = 256;
+    private static readonly TimeSpan AttemptAgainAfter = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan LastWordsWithin = TimeSpan.FromSeconds(1);
     private readonly BlockingCollection<Happening> _waiting = new(MaxWaiting);
     private readonly string? _path;
@@ -92,7 +93,10 @@ public sealed class EventJournal : IDisposable
         }
         try
         {
-            EventFile.Append(_path, e);
+            if (!EventKinds.OfAttempts.Contains(e.Kind) || !EventFile.HoldsLately(_path, e, e.Time - AttemptAgainAfter))
+            {
+                EventFile.Append(_path, e);
+            }
         }
         catch (Exception failure) when (failure is PolluxException or IOException or UnauthorizedAccessException)
         {

@@ -53,6 +53,9 @@ public static class EventKinds
     public const string EtcdMemberBack = "etcd-member-back";
     public const string EventsLost = "events-lost";
 
+    /// <summary>How attempts end that are made again and again, each by a keeper of its own.</summary>
+    internal static IReadOnlyList<string> OfAttempts { get; } = [StandbyFailed, RehearsalFailed, StartFailed];
+
     /// <summary>All of them.</summary>
     public static IReadOnlyList<string> All { get; } =
         [.. typeof(EventKinds).GetFields().Where(f => f.IsLiteral).Select(f => (string)f.GetRawConstantValue()!)];

@@ -68,8 +68,7 @@ internal sealed class KeeperEvents : IDisposable
             _failure = null;
             return false;
         }
-        // A port or a time in it makes it no other failure.
-        var failure = string.Concat(draft.Text.Where(c => !char.IsAsciiDigit(c)));
+        var failure = EventFile.WithoutNumbers(draft.Text);
         if (failure == _failure && Stopwatch.GetElapsedTime(_failedAt) < FailureAgainAfter)
         {
             return true;

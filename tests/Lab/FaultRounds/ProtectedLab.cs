@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.NetworkInformation;
 using Pollux.Cluster.Api;
+using Pollux.Cluster.Events;
 using Pollux.Core;
 using Pollux.Lab.Faults;
 using Pollux.Lab.Hosts;
@@ -20,6 +21,7 @@ public sealed class ProtectedLab : IAsyncLifetime
 
     /// <summary>All of the guest's RAM is compared so often, in every round.</summary>
     private const int ScrubSeconds = 10;
+    private static readonly TimeSpan Telling = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Protect = TimeSpan.FromSeconds(60);
 
     public static IPEndPoint Server => RedisGuest.Server;
@@ -80,6 +82,21 @@ public sealed class ProtectedLab : IAsyncLifetime
     {
         await Cluster[powerOff.Host].DeadAsync();
         return new SilencingFault(powerOff.Host, powerOff.UnixMs + powerOff.TookMs);
+    }
+
+    /// <summary>Waits for an event that the hosts tell, asked through one of them; the newest that is meant.</summary>
+    public async Task<ClusterEvent> TellsAsync(string host, DateTimeOffset since, Func<ClusterEvent, bool> isMeant)
+    {
+        const int most = 1000;
+        ClusterEvent? found = null;
+        await Polling.UntilAsync(async c =>
+        {
+            using var agent = AgentClient.Local(Cluster[host].AgentSocket);
+            var told = await agent.EventsAsync(since.ToUnixTimeMilliseconds(), null, most, ofHostOnly: false, Telling, c);
+            found = told.Events.LastOrDefault(isMeant);
+            return found is not null;
+        }, Telling, () => $"{host} does not tell what is waited for");
+        return found!;
     }
 
     /// <summary>The host on a side of the pair.</summary>

@@ -1,4 +1,5 @@
 using Pollux.Cluster.Api;
+using Pollux.Cluster.Events;
 using Pollux.Lab.Vms;
 using Pollux.Linux.Processes;
 using Xunit.Abstractions;
@@ -29,6 +30,8 @@ public sealed class ScrubRoundTests(ProtectedLab lab, ITestOutputHelper output)
                 v => v.State == "protected" && v.Role?.Standby is { } standby && standby.Incarnation != before.Role!.Standby!.Incarnation, "protected by a new standby", Found);
             Assert.Contains("a standby with wrong memory was replaced", mended.Note, StringComparison.Ordinal);
             await round.AnsweredAsync();
+            var told = await lab.TellsAsync(round.Primary, DateTimeOffset.FromUnixTimeMilliseconds((long)struck.UnixMs), e => e.Kind == EventKinds.ScrubAlarm);
+            Assert.Contains($"0x{address:x}", told.Text, StringComparison.Ordinal);
 
             // The new standby's memory is good: the guest runs on it, and what the client wrote is there.
             await lab.Vm.TakeOverAsync();

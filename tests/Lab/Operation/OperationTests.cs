@@ -1,9 +1,6 @@
 using System.Net.Sockets;
-using Pollux.Cluster.Api;
 using Pollux.Cluster.Events;
-using Pollux.Core;
 using Pollux.Lab.Faults;
-using Pollux.Lab.Hosts;
 using Pollux.Lab.Tests.FaultRounds;
 using Pollux.Linux.Namespaces;
 
@@ -64,19 +61,7 @@ public sealed class OperationTests(ProtectedLab lab)
         Assert.Contains("pollux_etcd_majority 1\n", await MetricsAsync(primary));
     }
 
-    /// <summary>The newest event of its kind, when there is one of this test's time.</summary>
-    private async Task<ClusterEvent> TellsAsync(string host, Func<ClusterEvent, bool> isMeant)
-    {
-        ClusterEvent? found = null;
-        await Polling.UntilAsync(async c =>
-        {
-            using var agent = AgentClient.Local(lab.Cluster[host].AgentSocket);
-            var told = await agent.EventsAsync(_begin.ToUnixTimeMilliseconds(), null, 1000, ofHostOnly: false, Patience, c);
-            found = told.Events.LastOrDefault(isMeant);
-            return found is not null;
-        }, Patience, () => $"{host} does not tell what is waited for");
-        return found!;
-    }
+    private Task<ClusterEvent> TellsAsync(string host, Func<ClusterEvent, bool> isMeant) => lab.TellsAsync(host, _begin, isMeant);
 
     /// <summary>As Prometheus asks for it: plain HTTP in the host's network.</summary>
     private async Task<string> MetricsAsync(string host)

@@ -85,6 +85,19 @@ public sealed class EventFileTests : IDisposable
     }
 
     [Fact]
+    public void Journal_OfAttemptsThatFailAlike_TellsThemOnce()
+    {
+        for (var attempt = 0; attempt < 3; attempt++)
+        {
+            using var journal = new EventJournal(Path, HostId.Create("h1"), Assert.Fail);
+            journal.Tell(VmName.Create("redis"), EventKinds.RehearsalFailed, EventWeight.Alarm, $"refused on port {4000 + attempt}");
+            journal.Tell(VmName.Create("web"), EventKinds.Solo, EventWeight.Warning, "alone");
+        }
+
+        Assert.Equal(["refused on port 4000", "alone", "alone", "alone"], EventFile.Read(Path, default).Select(e => e.Text));
+    }
+
+    [Fact]
     public void Merge_OfHostsThatSawTheSame_TellsItOnce()
     {
         var gone = Event(0) with { Text = "the host h3 is gone", Vm = null };
