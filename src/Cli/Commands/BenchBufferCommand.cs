@@ -28,7 +28,7 @@ internal static class BenchBufferCommand
                         (BufferBench.Plot, BufferBench.PlotOf(report)), ("buffer.md", BufferBench.PageOf(report)),
                     ], invocation.Cancellation);
                 }
-                await BenchCommand.WriteAsync(invocation, report, BenchJson.Default.BufferReport, Write);
+                await BenchCommand.WriteAsync(invocation, json, report, BenchJson.Default.BufferReport, Write);
             }));
     }
 

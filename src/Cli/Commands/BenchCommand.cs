@@ -197,9 +197,11 @@ internal static class BenchCommand
 
     private static void Head(IAnsiConsole console, BenchHost host, string qemu, string accelerator) => console.WriteLine($"{host}, QEMU {qemu} ({accelerator})");
 
-    internal static async Task WriteAsync<T>(Invocation invocation, T report, JsonTypeInfo<T> type, Action<IAnsiConsole, T> table)
+    private static Task WriteAsync<T>(Invocation invocation, T report, JsonTypeInfo<T> type, Action<IAnsiConsole, T> table) => WriteAsync(invocation, Json, report, type, table);
+
+    internal static async Task WriteAsync<T>(Invocation invocation, Option<string?> json, T report, JsonTypeInfo<T> type, Action<IAnsiConsole, T> table)
     {
-        if (invocation.Get(Json) is { } file)
+        if (invocation.Get(json) is { } file)
         {
             await File.WriteAllTextAsync(file, JsonSerializer.Serialize(report, type) + "\n", invocation.Cancellation);
         }

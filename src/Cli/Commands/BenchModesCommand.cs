@@ -26,26 +26,44 @@ internal static class BenchModesCommand
         var seconds = new Option<double?>("--seconds") { Description = $"for each load, mode and repetition; default {FullSeconds}, quick {QuickSeconds}" };
         var repetitions = new Option<int?>("--repetitions") { Description = $"default {FullRepetitions}, quick 1" };
         var directory = new Option<string?>("--out") { Description = "write modes.md, modes.json and plots (SVG) into this directory", HelpName = "directory" };
-        return new Command("modes", "Triggers, postponed against synchronous, an upstream COLO pair and no protection, compared in one run") { quick, only, seconds, repetitions, directory, json }
+        var from = new Option<string?>("--from") { Description = "measure nothing: the page and the plots again, from the modes.json of an earlier run", HelpName = "file" };
+        return new Command("modes", "Triggers, postponed against synchronous, an upstream COLO pair and no protection, compared in one run") { quick, only, seconds, repetitions, directory, from, json }
             .WithExamples("pollux bench modes --quick", "pollux bench modes --only Redis --json modes.json", "pollux bench modes --out docs/benchmarks")
-            .Does(invocation => BenchCommand.InLabAsync(invocation, invocation.Get(directory), async lab =>
+            .Does(invocation => invocation.Get(from) is { } earlier ? ShowAsync(invocation, Read(earlier), json, invocation.Get(directory)) : BenchCommand.InLabAsync(invocation, invocation.Get(directory), async lab =>
             {
                 var isQuick = invocation.Get(quick);
                 var settings = new ModesSettings(
                     Loads(invocation.Get(only)), TimeSpan.FromSeconds(invocation.Get(seconds) ?? (isQuick ? QuickSeconds : FullSeconds)),
                     invocation.Get(repetitions) ?? (isQuick ? 1 : FullRepetitions), Floor(invocation.Get(only), isQuick), isQuick);
                 var report = await ModesBench.RunAsync(lab, settings, new ProgressLines(invocation), invocation.Cancellation);
-                if (invocation.Get(json) is { } file)
-                {
-                    await File.WriteAllTextAsync(file, JsonSerializer.Serialize(report, ModesJson.Default.ModesReport) + "\n", invocation.Cancellation);
-                }
-                if (invocation.Get(directory) is { } into)
-                {
-                    await ReportDirectory.WriteAsync(
-                        into, [("modes.json", JsonSerializer.Serialize(report, ModesJson.Default.ModesReport) + "\n"), .. ModesDocument.Files(report)], invocation.Cancellation);
-                }
-                invocation.Result(report, ModesJson.Default.ModesReport, Write);
+                await ShowAsync(invocation, report, json, invocation.Get(directory));
             }));
+    }
+
+    private static async Task ShowAsync(Invocation invocation, ModesReport report, Option<string?> json, string? directory)
+    {
+        if (directory is not null)
+        {
+            ReportDirectory.Require(directory);
+            await ReportDirectory.WriteAsync(
+                directory, [("modes.json", JsonSerializer.Serialize(report, ModesJson.Default.ModesReport) + "\n"), .. ModesDocument.Files(report)], invocation.Cancellation);
+        }
+        await BenchCommand.WriteAsync(invocation, json, report, ModesJson.Default.ModesReport, Write);
+    }
+
+    /// <summary>The runs are what was measured; all else follows from them as this release sees it.</summary>
+    private static ModesReport Read(string file)
+    {
+        try
+        {
+            var read = JsonSerializer.Deserialize(File.ReadAllText(file), ModesJson.Default.ModesReport) ?? throw new JsonException("it is empty");
+            var rows = ModesSummary.Rows(read.Runs);
+            return read with { Rows = rows, Goals = ModesSummary.Goals(rows, read.Floor) };
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        {
+            throw new PolluxException($"{file} is no comparison of modes: {e.Message}", "name a modes.json with --from", e);
+        }
     }
 
     private static IReadOnlyList<ModeLoad> Loads(string? only)

@@ -31,6 +31,9 @@ public static class BufferBench
     private const double MiB = 1 << 20;
     private const int PageBytes = 4096;
     private const int SecondsEach = 5;
+
+    /// <summary>So long that the fastest rates reach the trigger's number of dirty pages before it.</summary>
+    private const int IntervalMs = 200;
     private static readonly int[] Rates = [250, 2_500, 10_000, 25_000, 50_000, 25_000, 10_000, 2_500, 250];
     private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
@@ -42,7 +45,7 @@ public static class BufferBench
         var vm = await RedisGuest.StartAsync(lab, example => example with
         {
             CommandLine = $"{example.CommandLine} quiet pollux.dirty=64:{string.Join('/', Rates)}",
-            FaultTolerance = example.FaultTolerance with { DetectionMs = 2000 },
+            FaultTolerance = example.FaultTolerance with { IntervalMs = IntervalMs, DetectionMs = 2000 },
         }, cancellation).ConfigureAwait(false);
         await using (var load = await RedisGuest.LoadAsync(lab, 1, Patience, cancellation).ConfigureAwait(false))
         {
@@ -100,7 +103,7 @@ public static class BufferBench
         static IEnumerable<double> Values(IEnumerable<LineSeries> lines) => lines.SelectMany(l => l.Points).Select(p => p.Y);
         return new LineChart(
             "The adaptive buffer over a load that rises and falls",
-            $"adaptive trigger, ceiling {N(report.CeilingBytes / MiB)} MiB, QEMU {report.QemuVersion} ({report.Accelerator}); each point is some 0.3 s",
+            $"adaptive trigger, interval at most {IntervalMs} ms, buffers at most {N(report.CeilingBytes / MiB)} MiB, QEMU {report.QemuVersion} ({report.Accelerator}); each point is some 0.3 s",
             Axis.Linear("seconds", report.Samples.Select(s => s.Seconds)),
             [new LinePanel(Axis.Linear("MB/s", Values(rates)), rates), new LinePanel(Axis.Linear("MiB", Values(buffers)), buffers), new LinePanel(Axis.Log("ms", Values(times)), times)]).ToSvg();
     }

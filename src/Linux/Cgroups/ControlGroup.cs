@@ -44,6 +44,10 @@ public sealed class ControlGroup
     /// <summary>SIGKILL to every process of the subtree, frozen ones included, at once.</summary>
     public void Kill() => Write("cgroup.kill", "1");
 
+    /// <summary>What all processes of the subtree have used of processors since the group was made.</summary>
+    public TimeSpan CpuTime() => TimeSpan.FromMicroseconds(long.Parse(
+        File.ReadLines(System.IO.Path.Combine(Path, "cpu.stat")).First(l => l.StartsWith("usage_usec ", StringComparison.Ordinal)).Split(' ')[1], CultureInfo.InvariantCulture));
+
     /// <summary>Asks for the freeze; <see cref="IsFrozen"/> says when the last task has stopped.</summary>
     public void Freeze() => Write("cgroup.freeze", "1");
 

@@ -5,6 +5,13 @@ namespace Pollux.Lab.Bench.Modes;
 /// <summary>A way of running a guest that is compared with the others.</summary>
 public abstract record Mode(string Name)
 {
+    private static readonly string[] Places = ["unprotected", "periodic", "on-output", "adaptive", "periodic, synchronous", "on-output, synchronous", "COLO"];
+
+    /// <summary>Where a mode stands in tables and legends: COLO with whatever interval after COLO without, and with delayed acknowledgements after that.</summary>
+    public static int PlaceOf(string mode) => Array.IndexOf(Places, mode) is >= 0 and var place
+        ? place
+        : mode.EndsWith("delayed ACKs", StringComparison.Ordinal) ? Places.Length + 1 : Places.Length;
+
     /// <summary>Pollux's keeper owns the guest, and nobody stands by.</summary>
     public sealed record Unprotected() : Mode("unprotected");
 

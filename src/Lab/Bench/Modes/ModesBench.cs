@@ -127,16 +127,31 @@ public sealed class ModesBench
     {
         await guest.BeginAsync(mode, cancellation).ConfigureAwait(false);
         var workBefore = work is null ? default : await work.NextAsync(cancellation).ConfigureAwait(false);
-        var (begin, bytes) = (Stopwatch.GetTimestamp(), LinkBytes());
+        var (begin, bytes, cpu) = (Stopwatch.GetTimestamp(), LinkBytes(), CpuTime());
         await Task.Delay(_settings.Window, cancellation).ConfigureAwait(false);
-        var (end, after) = (Stopwatch.GetTimestamp(), LinkBytes());
+        var (end, after, cpuAfter) = (Stopwatch.GetTimestamp(), LinkBytes(), CpuTime());
         var seconds = Stopwatch.GetElapsedTime(begin, end).TotalSeconds;
         var workAfter = work is null ? default : await work.NextAsync(cancellation).ConfigureAwait(false);
         var checkpoints = await guest.EndAsync(Stopwatch.GetElapsedTime(begin).TotalSeconds, cancellation).ConfigureAwait(false);
         var trips = log?.RoundTripsBetween(begin, end) ?? LatencySummary.Of([]);
         return new ModeRun(
             load.Name, mode.Name, repetition, seconds, accelerator, checkpoints.PerSecond, checkpoints.PauseMs, checkpoints.PagesP50, trips, trips.Count / seconds,
-            (after - bytes) / seconds, work is null ? null : WorkMark.PerSecond(workBefore, workAfter), BenchHost.LoadNow());
+            (after - bytes) / seconds, work is null ? null : WorkMark.PerSecond(workBefore, workAfter),
+            (cpuAfter.Qemu - cpu.Qemu) / seconds, (cpuAfter.Others - cpu.Others) / seconds, BenchHost.LoadNow());
+    }
+
+    /// <summary>Seconds of a processor that the guest's QEMU and all else on the two hosts have used so far.</summary>
+    private (double Qemu, double Others) CpuTime()
+    {
+        var all = _lab.Hosts.Sum(h => h.Cgroup.CpuTime().TotalSeconds);
+        var qemu = _lab["h1"].FindQemus().Sum(UsedBy);
+        return (qemu, all - qemu);
+    }
+
+    private static double UsedBy(int process)
+    {
+        using var seen = Process.GetProcessById(process);
+        return seen.TotalProcessorTime.TotalSeconds;
     }
 
     /// <summary>Received and sent at the replication port of the host that runs the guest (proc_net(5), dev).</summary>

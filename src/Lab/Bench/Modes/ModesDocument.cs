@@ -43,7 +43,7 @@ public static class ModesDocument
         foreach (var load in report.Rows.GroupBy(r => r.Load))
         {
             Say();
-            Say($"## {load.Key} ({report.Runs.First(r => r.Load == load.Key).Accelerator.ToUpperInvariant()})");
+            Say($"## {load.Key} ({load.First().Accelerator.ToUpperInvariant()})");
             Say();
             Table(load, Say);
         }
@@ -74,6 +74,8 @@ public static class ModesDocument
             ("of unprotected", r => Percent(r.Throughput)),
             ("link, MB/s", r => Cell(r.LinkMBPerSecond)),
             ("guest's speed", r => Percent(r.Speed)),
+            ("CPUs: guest's QEMU", r => N(r.QemuCpus.Median)),
+            ("others of both hosts", r => N(r.OtherCpus.Median)),
         ];
         var columns = all.Where(c => rows.Any(r => c.Cell(r).Length > 0)).ToList();
         say($"| {string.Join(" | ", columns.Select(c => c.Head.Trim()))} |");

@@ -36,10 +36,10 @@ internal static class ModesPlots
             return null;
         }
         var groups = shown.Select(r => r.Load).Distinct().ToList();
-        var series = shown.Select(r => SeriesOf(r.Mode)).Distinct().OrderBy(s => OrderOf(s)).ToList();
+        var series = shown.Select(r => SeriesOf(r.Mode)).Distinct().OrderBy(Mode.PlaceOf).ToList();
         var bars = groups.Select(g => (IReadOnlyList<Bar?>)[.. series.Select(s => shown.Where(r => r.Load == g && SeriesOf(r.Mode) == s).Select(bar).FirstOrDefault())]).ToList();
         var values = shown.Select(r => bar(r)!).SelectMany(b => new[] { b.Value, b.Whisker ?? b.Value });
-        return new Plot(name, title, new BarChart(title, subtitle, axis(values), groups, series, bars).ToSvg());
+        return new Plot(name, title, new BarChart(title, subtitle, axis(values), groups, [.. series.Select(s => new BarSeries(s, Mode.PlaceOf(s)))], bars).ToSvg());
     }
 
     private static Plot? Floor(ModesReport report)
@@ -77,7 +77,4 @@ internal static class ModesPlots
     private static string SeriesOf(string mode) => mode.StartsWith("COLO, ", StringComparison.Ordinal)
         ? mode.EndsWith("delayed ACKs", StringComparison.Ordinal) ? "COLO, same interval, delayed ACKs" : "COLO, same interval"
         : mode;
-
-    private static int OrderOf(string series) => Array.IndexOf(
-        ["unprotected", "periodic", "on-output", "adaptive", "periodic, synchronous", "on-output, synchronous", "COLO", "COLO, same interval", "COLO, same interval, delayed ACKs"], series);
 }

@@ -11,10 +11,12 @@ namespace Pollux.Lab.Bench.Modes;
 /// <param name="RoundTripMs">What the client saw; none without a network.</param>
 /// <param name="LinkBytesPerSecond">What passed the replication port of the guest's host, both ways, with what agents and etcd say there.</param>
 /// <param name="WorkPerSecond">Pages that the guest's loop rewrote; null: it has none.</param>
+/// <param name="QemuCpus">Processors that the guest's QEMU kept busy: 1 is one of them. Of a COLO pair, the primary's.</param>
+/// <param name="OtherCpus">Likewise the rest of the two hosts: keepers, the standby's QEMU, agents, etcd.</param>
 /// <param name="MachineLoad">The load average of one minute after it.</param>
 public sealed record ModeRun(
     string Load, string Mode, int Repetition, double Seconds, string Accelerator, double CheckpointsPerSecond, PauseFigures PauseMs, double PagesP50,
-    LatencySummary RoundTripMs, double RequestsPerSecond, double LinkBytesPerSecond, double? WorkPerSecond, double MachineLoad);
+    LatencySummary RoundTripMs, double RequestsPerSecond, double LinkBytesPerSecond, double? WorkPerSecond, double QemuCpus, double OtherCpus, double MachineLoad);
 
 public sealed record PauseFigures(double P50, double P99, double Max)
 {
@@ -39,10 +41,12 @@ public sealed record Spread(double Median, double Least, double Most)
 /// <param name="Speed">The guest's rewriting loop, of unprotected in the same repetition; null: it has none.</param>
 /// <param name="AddedMs">Round trip above unprotected's in the same repetition; null without a network.</param>
 public sealed record ModeRow(
-    string Load, string Mode, int Repetitions, Spread CheckpointsPerSecond, Spread PauseP50Ms, Spread PauseP99Ms, double PagesP50, Spread RoundTripP50Ms, Spread RoundTripP99Ms,
-    Spread? AddedMs, Spread RequestsPerSecond, Spread? Throughput, Spread LinkMBPerSecond, Spread? Speed)
+    string Load, string Mode, string Accelerator, int Repetitions, Spread CheckpointsPerSecond, Spread PauseP50Ms, Spread PauseP99Ms, double PagesP50, Spread RoundTripP50Ms, Spread RoundTripP99Ms,
+    Spread? AddedMs, Spread RequestsPerSecond, Spread? Throughput, Spread LinkMBPerSecond, Spread? Speed, Spread QemuCpus, Spread OtherCpus)
 {
     public bool HasPauses => PauseP50Ms.Median > 0;
+
+    public bool IsKvm => Accelerator == "kvm";
 }
 
 /// <summary>Something that the design promises, and what was seen.</summary>

@@ -5,10 +5,15 @@ namespace Pollux.Lab.Bench.Plots;
 /// <summary>A bar, and up to where its whisker goes (a percentile, or the largest).</summary>
 public sealed record Bar(double Value, double? Whisker = null);
 
+/// <summary>Bars of one colour.</summary>
+/// <param name="Colour">Which of <see cref="Svg.Colours"/>: the same thing has the same one in every chart.</param>
+public sealed record BarSeries(string Name, int Colour);
+
 /// <summary>Groups of bars side by side, one colour for each series. A bar that is missing leaves its room empty.</summary>
 /// <param name="Subtitle">What bar and whisker are.</param>
 /// <param name="Bars">By group, then by series; null: not measured.</param>
-public sealed record BarChart(string Title, string Subtitle, Axis Axis, IReadOnlyList<string> Groups, IReadOnlyList<string> Series, IReadOnlyList<IReadOnlyList<Bar?>> Bars)
+public sealed record BarChart(
+    string Title, string Subtitle, Axis Axis, IReadOnlyList<string> Groups, IReadOnlyList<BarSeries> Series, IReadOnlyList<IReadOnlyList<Bar?>> Bars)
 {
     private const double Left = 70;
     private const double Right = 20;
@@ -37,7 +42,7 @@ public sealed record BarChart(string Title, string Subtitle, Axis Axis, IReadOnl
         {
             var (x, y) = (Left + (series % columns * LegendColumn), Top + PlotHeight + 42 + (series / columns * LegendRow));
             svg.Box(x, y - 10, 12, 12, ColourOf(series));
-            svg.Text(x + 18, y, Series[series]);
+            svg.Text(x + 18, y, Series[series].Name);
         }
         return svg.ToString();
     }
@@ -80,7 +85,7 @@ public sealed record BarChart(string Title, string Subtitle, Axis Axis, IReadOnl
         }
     }
 
-    private static string ColourOf(int series) => Svg.Colours[series % Svg.Colours.Count];
+    private string ColourOf(int series) => Svg.Colours[Series[series].Colour % Svg.Colours.Count];
 
     private double Y(double value) => Top + (PlotHeight * (1 - Axis.ShareOf(value)));
 }

@@ -48,7 +48,7 @@ public sealed class ChartTests
     }
 
     private static BarChart Bars() => new(
-        "Pauses < 5 & more", "bar: median", Axis.Log("ms", [1, 90]), ["idle", "Redis"], ["periodic", "COLO"], [[new Bar(2, 9), new Bar(8)], [null, new Bar(90)]]);
+        "Pauses < 5 & more", "bar: median", Axis.Log("ms", [1, 90]), ["idle", "Redis"], [new BarSeries("periodic", 1), new BarSeries("COLO", 2)], [[new Bar(2, 9), new Bar(8)], [null, new Bar(90)]]);
 
     private static IEnumerable<string> Words(XDocument drawing) => drawing.Descendants(Svg + "text").Select(t => t.Value);
 }

@@ -78,6 +78,6 @@ public sealed class ModesSummaryTests
         pages, pages, new LatencySummary(100, floor, floor, floor), pages, new LatencySummary(100, pause, pause, pause), pause / floor, 1, 1000);
 
     private static ModeRun Run(string load, string mode, int repetition, double requests = 0, double roundTrip = 0, double pause = 0, double? work = null) => new(
-        load, mode, repetition, 3, "tcg", pause > 0 ? 10 : 0, new PauseFigures(pause, pause, pause), 100, new LatencySummary(requests > 0 ? 1 : 0, roundTrip, roundTrip, roundTrip), requests, 1e6,
-        work, 1);
+        load, mode, repetition, 3, load.StartsWith("KVM", StringComparison.Ordinal) ? "kvm" : "tcg", pause > 0 ? 10 : 0, new PauseFigures(pause, pause, pause), 100, new LatencySummary(requests > 0 ? 1 : 0, roundTrip, roundTrip, roundTrip), requests, 1e6,
+        work, 0.5, 0.2, 1);
 }
