@@ -179,6 +179,12 @@ internal sealed partial class KeeperProcess : IPairEdge
         {
             throw new PolluxException("the QEMU to adopt has ended");
         }
+        if (_loop.State.Phase != PairPhase.Alone)
+        {
+            // Stopped already: this host was slow, and the role may name another one by now.
+            orphan?.Kill();
+            return;
+        }
         var process = orphan;
         if (process is null)
         {

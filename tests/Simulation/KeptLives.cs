@@ -34,5 +34,12 @@ internal static class KeptLives
         new("a VM is stopped while its QEMU starts; its guest's frames passed when the role said stopped", new FaultPlan(
             [new Fault(1, FaultKind.Stop, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.Alone, 1, 0, 4_000), 1_000, 0.1)],
             3_000)),
+        new("a VM is stopped before a busy host has got to starting its QEMU, which it started all the same", new FaultPlan(
+            [
+                new Fault(1, FaultKind.Stop, Victim.Primary, new Moment.At(1_611), 670, 0.5),
+                new Fault(2, FaultKind.BusyHost, Victim.Primary, new Moment.At(2_362), 1_656, 0.9),
+                new Fault(3, FaultKind.Stop, Victim.Primary, new Moment.At(2_362), 4_330, 0.5),
+            ],
+            7_000)),
     ];
 }

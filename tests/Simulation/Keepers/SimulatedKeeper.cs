@@ -243,6 +243,11 @@ internal sealed partial class SimulatedKeeper
             Post(new PairEvent.QemuExited("the QEMU to adopt has ended"));
             return;
         }
+        if (State.Phase != PairPhase.Alone)
+        {
+            orphan?.Process.Kill();
+            return;
+        }
         if (!adopt)
         {
             _world.Checker.ColdStart(this);
