@@ -43,7 +43,7 @@ internal static class AgentProcess
             events.Tell(null, EventKinds.AgentStarted, EventWeight.Info, $"the agent of {config.Host} has started");
             var lease = new HostLease(config, store, version.ToString(), accelerator, events, log);
             var vms = new LocalVms(config);
-            var takeovers = new TakeoverCount();
+            var takeovers = new TakeoverCount((DateTimeOffset.UtcNow - DateTimeOffset.UnixEpoch).TotalMilliseconds);
             var loop = new ReconcileLoop(config, store, lease, vms, accelerator, takeovers, events, log);
             var etcd = new EtcdLook(config, store, events);
             using var peers = new Peers(store, tls);

@@ -76,7 +76,8 @@ internal sealed class CheckpointStats
         {
             if (_stoppedAtMicros > 0 && Count > 0)
             {
-                var ms = (micros - _stoppedAtMicros) / 1000.0;
+                // QEMU tells the wall clock, which may be set back.
+                var ms = Math.Max(0, micros - _stoppedAtMicros) / 1000.0;
                 _pauseMs.Add(ms);
                 _pauseSumMs += ms;
                 _pauseCounts[PauseHistogram.BucketOf(ms)]++;

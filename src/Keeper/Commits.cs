@@ -55,16 +55,16 @@ internal sealed class Commits
     public void WaitToCut(Epoch open, Func<bool> hasRoom, Func<bool> mayWait, Action<string> overdue)
     {
         var least = new Epoch(open.Value - MostInFlight);
-        bool Waits() => (_last < least || !hasRoom()) && mayWait();
+        bool MustWait() => (_last < least || !hasRoom()) && mayWait();
         lock (_lock)
         {
-            if (!Waits())
+            if (!MustWait())
             {
                 return;
             }
             Interlocked.Increment(ref _waits);
             var (since, last) = (Stopwatch.GetTimestamp(), _last);
-            while (Waits())
+            while (MustWait())
             {
                 Monitor.Wait(_lock, LookMs);
                 if (_last != last)

@@ -71,7 +71,7 @@ internal sealed class Guest : IAsyncDisposable
     {
         foreach (var nic in _nics)
         {
-            nic.Listen();
+            nic.Listen(Sources);
         }
     }
 

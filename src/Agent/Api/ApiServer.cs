@@ -19,6 +19,9 @@ internal static class ApiServer
 {
     private const long LargestBody = 1 << 20;
 
+    /// <summary>At each of its addresses.</summary>
+    private const long MostConnections = 256;
+
     public static WebApplication Build(AgentConfig config, PeerTls tls, VmService vms, EventService events, MetricsService metrics, HostLease lease)
     {
         var builder = WebApplication.CreateSlimBuilder();
@@ -33,6 +36,9 @@ internal static class ApiServer
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.Limits.MaxRequestBodySize = LargestBody;
+            // Open and idle connections must not take the descriptors that the store and the keepers need.
+            kestrel.Limits.MaxConcurrentConnections = MostConnections;
+            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
             kestrel.AddServerHeader = false;
             kestrel.ListenUnixSocket(config.Socket);
             kestrel.Listen(IPAddress.Parse(config.Address), config.ApiPort, listen => listen.UseHttps(
@@ -132,7 +138,7 @@ internal static class ApiServer
         catch (Exception e) when (e is not OperationCanceledException)
         {
             // A fault in answering one request is told to who asked; the agent goes on.
-            (status, problem) = (StatusCodes.Status500InternalServerError, $"the agent failed to answer {context.Request.Method} {context.Request.Path}: {e}");
+            (status, problem) = (StatusCodes.Status500InternalServerError, $"the agent failed to answer {context.Request.Method} {context.Request.Path}: {e.GetType().Name}: {e.Message}");
         }
         if (status != 0 && !context.Response.HasStarted)
         {

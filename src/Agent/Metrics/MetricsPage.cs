@@ -102,7 +102,7 @@ internal static class MetricsPage
         page.Counter("pollux_vm_frames_received_total", "Frames that reached the guest.", All(n => n.IngressFrames));
         page.Counter("pollux_vm_frames_dropped_total", "Frames for the guest that QEMU had no room for.", All(n => n.EgressDroppedFrames));
         page.Counter("pollux_vm_frames_replayed_total", "Frames given to the guest again after a takeover.", All(n => n.ReplayedFrames));
-        page.Counter("pollux_vm_frames_repeated_total", "Frames of the guest's last commit that were let out again after a takeover.", All(n => n.RepeatedFrames));
+        page.Counter("pollux_vm_frames_repeated_total", "Frames of the guest's last two commits that were let out again after a takeover.", All(n => n.RepeatedFrames));
         page.Gauge("pollux_vm_network_failed", "1 once the relay between the guest and the bridge has failed.", All(n => n.Failure is null ? 0 : 1));
     }
 

@@ -16,7 +16,6 @@ public static class EventKinds
     public const string StartFailed = "start-failed";
     public const string Stopped = "stopped";
     public const string GuestReset = "guest-reset";
-    public const string GuestPanicked = "guest-panicked";
     public const string GuestDied = "guest-died";
     public const string KeeperDied = "keeper-died";
 

@@ -31,10 +31,13 @@ public sealed record SwitchVerdict(IReadOnlyList<string> Complaints, IReadOnlyLi
 public sealed class SwitchJudge
 {
     private const int MaxComplaints = 20;
+    private const double RepeatsWithinMs = 1000;
     private readonly List<string> _complaints = [];
     private readonly Dictionary<Flow, StreamRecord> _streams = [];
     private readonly Dictionary<Flow, (uint Acknowledged, string Host)> _acknowledged = [];
     private readonly Dictionary<Guid, string> _said = [];
+    private string? _speaker;
+    private double _speaksSinceMs;
 
     private SwitchJudge()
     {
@@ -111,12 +114,19 @@ public sealed class SwitchJudge
     }
 
     /// <summary>
-    /// A host that takes over says again what may not have been heard. It is late, as a frame that a switch has held back would be, and tells nothing new.
+    /// A host that takes over says again what may not have been heard, once and at once. It is late, as a frame that a switch has held back would be, and
+    /// tells nothing new.
     /// </summary>
     private bool IsRepeated(SwitchFrame frame)
     {
+        if (frame.Host != _speaker)
+        {
+            (_speaker, _speaksSinceMs) = (frame.Host, frame.UnixMs);
+        }
         var bytes = new Guid(SHA256.HashData(frame.Bytes.Span).AsSpan(0, 16));
-        return !_said.TryAdd(bytes, frame.Host) && _said[bytes] != frame.Host;
+        var isKnown = _said.TryGetValue(bytes, out var host);
+        _said[bytes] = frame.Host;
+        return isKnown && host != frame.Host && frame.UnixMs - _speaksSinceMs < RepeatsWithinMs;
     }
 
     private void JudgeAcknowledgement(SwitchFrame frame, TcpSegment segment, Flow flow)

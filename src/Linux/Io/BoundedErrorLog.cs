@@ -24,8 +24,15 @@ public sealed class BoundedErrorLog(long limitBytes)
             {
                 RotateWhenLong();
             }
-            using var error = Console.OpenStandardError();
-            error.Write(Encoding.UTF8.GetBytes(line + "\n"));
+            try
+            {
+                using var error = Console.OpenStandardError();
+                error.Write(Encoding.UTF8.GetBytes(line + "\n"));
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // A full tmpfs takes no line: whoever speaks here has more to do than to be heard.
+            }
         }
     }
 

@@ -82,14 +82,16 @@ public sealed class HeartbeatLink : IDisposable
         var broken = false;
         while (!_ended.IsCancellationRequested)
         {
-            var nowMs = Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency;
+            // One look at the clock: a freeze after it is found by the next, or by IsLate until then.
+            var now = Stopwatch.GetTimestamp();
+            var nowMs = now * 1000.0 / Stopwatch.Frequency;
             var verdict = _judge.Tick(nowMs, Interlocked.Read(ref _heard));
             if (verdict != default)
             {
                 _verdict(verdict);
             }
             // After the verdict: whoever sees that the judge is on time again finds its word spoken.
-            Interlocked.Exchange(ref _judged, Stopwatch.GetTimestamp());
+            Interlocked.Exchange(ref _judged, now);
             if (!broken && nowMs >= nextBeatMs)
             {
                 broken = !TrySend(sent++);

@@ -19,6 +19,15 @@ public sealed class SourceTable
     /// <summary>Notes the source of a frame; true when it is new.</summary>
     public bool Note(int nic, ReadOnlySpan<byte> frame) => frame.Length >= 14 && Add(KeyOf(nic, frame));
 
+    /// <summary>The frame is the guest's own: a switch that floods gives it back.</summary>
+    public bool Contains(int nic, ReadOnlySpan<byte> frame)
+    {
+        lock (_lock)
+        {
+            return frame.Length >= 14 && _known.Contains(KeyOf(nic, frame));
+        }
+    }
+
     /// <summary>All sources, <see cref="EntryBytes"/> each.</summary>
     public byte[] ToBytes()
     {

@@ -9,6 +9,9 @@ namespace Pollux.Replication.Network;
 /// </summary>
 public sealed class EarlyFrames : IDisposable
 {
+    /// <summary>A question about one Ethernet frame.</summary>
+    public delegate bool FrameTest(ReadOnlySpan<byte> frame);
+
     private const int CapacityBytes = 256 << 10;
     private static readonly long MaxAge = Stopwatch.Frequency; // 1 s: longer than a takeover, shorter than anyone's patience
 
@@ -39,14 +42,15 @@ public sealed class EarlyFrames : IDisposable
     }
 
     /// <summary>The guest runs: gives what is not too old, in order, and keeps nothing more. Frames that come meanwhile wait.</summary>
-    public void HandOver(Action<ReadOnlySpan<byte>> give)
+    /// <param name="isOwn">It is the guest's own: its broadcasts reach its standby's port too.</param>
+    public void HandOver(FrameTest isOwn, Action<ReadOnlySpan<byte>> give)
     {
         lock (_lock)
         {
             var oldest = Stopwatch.GetTimestamp() - MaxAge;
             for (; _ring.TryPeek(out var at, out _, out var frame); _ring.Drop())
             {
-                if (at.Value >= oldest)
+                if (at.Value >= oldest && !isOwn(frame))
                 {
                     give(frame);
                 }

@@ -24,8 +24,14 @@ public sealed class EgressCopies(EgressGate gate)
 /// </summary>
 public sealed class EgressLog
 {
-    /// <summary>The primary cuts no epoch before the second last is acknowledged, and with that its frames are out.</summary>
+    /// <summary>
+    /// The primary cuts no epoch before the second last is acknowledged, and with that its frames are out; but for one that was late and must
+    /// read the role first, whose frames are left to the guest's own retransmission.
+    /// </summary>
     public const int Epochs = 2;
+
+    /// <summary>One for each epoch that is kept or on its way; more than that only a broken primary sends.</summary>
+    private const int MostBatches = 16;
 
     private readonly Lock _lock = new();
     private readonly Queue<(Epoch Epoch, byte[] Batch)> _batches = new();
@@ -35,6 +41,10 @@ public sealed class EgressLog
         lock (_lock)
         {
             _batches.Enqueue((epoch, batch));
+            if (_batches.Count > MostBatches)
+            {
+                _batches.Dequeue();
+            }
         }
     }
 

@@ -53,8 +53,9 @@ public sealed class NicRelay : IDisposable
         _ingress.Start();
     }
 
-    /// <summary>Ingress reaches the guest from now on.</summary>
-    public void Listen() => _early.HandOver(GiveToGuest);
+    /// <summary>Ingress reaches the guest from now on, that of the last moment first.</summary>
+    /// <param name="own">What the guest sends by itself must not come back to it.</param>
+    public void Listen(SourceTable own) => _early.HandOver(frame => own.Contains(_nic, frame), GiveToGuest);
 
     /// <summary>
     /// Reads what the guest has already sent. Called while the guest is stopped for a cut, so that its last frames belong to the

@@ -86,6 +86,15 @@ public static class FrameBatch
         return true;
     }
 
+    /// <summary>Throws <see cref="WireFormatException"/> when the batch is cut short: whoever uses it later need not expect that.</summary>
+    public static byte[] Checked(byte[] batch)
+    {
+        for (ReadOnlySpan<byte> rest = batch; TryTake(ref rest, out _, out _);)
+        {
+        }
+        return batch;
+    }
+
     /// <summary>Takes the next frame off the front; false at the end. Throws <see cref="WireFormatException"/> when the batch is cut short.</summary>
     public static bool TryTake(ref ReadOnlySpan<byte> batch, out int nic, out ReadOnlySpan<byte> frame)
     {
@@ -97,13 +106,13 @@ public static class FrameBatch
         }
         if (batch.Length < EntryHeaderBytes)
         {
-            throw new WireFormatException($"an Ingress batch ends with {batch.Length} bytes where an entry of at least {EntryHeaderBytes} is expected");
+            throw new WireFormatException($"a batch of frames ends with {batch.Length} bytes where an entry of at least {EntryHeaderBytes} is expected");
         }
         nic = batch[0];
         var length = BinaryPrimitives.ReadUInt16LittleEndian(batch[1..]);
         if (batch.Length - EntryHeaderBytes < length)
         {
-            throw new WireFormatException($"an Ingress batch promises a frame of {length} bytes and holds {batch.Length - EntryHeaderBytes}");
+            throw new WireFormatException($"a batch of frames promises a frame of {length} bytes and holds {batch.Length - EntryHeaderBytes}");
         }
         frame = batch.Slice(EntryHeaderBytes, length);
         batch = batch[(EntryHeaderBytes + length)..];

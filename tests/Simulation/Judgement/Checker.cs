@@ -44,7 +44,7 @@ internal sealed class Checker(World world)
         {
             var (thawedAtMs, forMs) = keeper.Process.LastThaw;
             Promise(
-                forMs < world.Settings.DetectionMs || thawedAtMs < _replacedAtMs, Judgement.Promise.SilentWhenReplaced,
+                forMs < world.Settings.DetectionMs || (thawedAtMs < _replacedAtMs && thawedAtMs < keeper.KnewTheRoleAtMs), Judgement.Promise.SilentWhenReplaced,
                 $"{keeper.Me} lets step {frame.Length} out after a freeze of {forMs:F0} ms; {truth?.Primary} runs the VM");
         }
         if (isReplaced && !keeper.Passes)

@@ -170,9 +170,16 @@ internal sealed partial class SimulatedKeeper
         }
     }
 
+    /// <summary>When it last knew, by the store or by an acknowledgement of what it had cut since, that the role was still its own. The world's ms.</summary>
+    public double KnewTheRoleAtMs { get; private set; }
+
     private void Moved(PairState before, PairState after, PairEvent because)
     {
         _world.Coverage.Moved(before, after, because, _world.Store.HasQuorum);
+        if (because is PairEvent.RoleRead or PairEvent.SwapWon || (before.Phase, after.Phase) == (PairPhase.Verifying, PairPhase.Protected))
+        {
+            KnewTheRoleAtMs = _world.Time.NowMs;
+        }
         _hasTakenOver |= before.Phase == PairPhase.Confirming && after.Phase == PairPhase.Alone;
         if (_isStopWanted && after.Phase is PairPhase.Alone or PairPhase.Protected)
         {

@@ -75,7 +75,7 @@ public sealed partial class MetricsTests
     [Fact]
     public void TakeoverCount_CountsEachOnce()
     {
-        var count = new TakeoverCount();
+        var count = new TakeoverCount(sinceUnixMs: 0);
         count.Note(Keeper(Redis, "primary", "protected") with { LastTakeover = null });
         Assert.Equal(0, count.Counts()[Redis]);
         count.Note(Keeper(Redis, "primary", "protected"));
@@ -84,6 +84,16 @@ public sealed partial class MetricsTests
         Assert.Equal(1, count.Counts()[Redis]);
         count.Note(Keeper(Redis, "primary", "protected") with { LastTakeover = new TakeoverStatus("", 1, 2, 3, 4, 5_000_000, 6) });
         Assert.Equal(2, count.Counts()[Redis]);
+    }
+
+    [Fact]
+    public void TakeoverCount_OneFromBeforeTheAgentBegan_DoesNotCount()
+    {
+        var count = new TakeoverCount(sinceUnixMs: 10_000_000);
+        count.Note(Keeper(Redis, "primary", "protected") with { LastTakeover = new TakeoverStatus("", 1, 2, 3, 4, 5_000_000, 6) });
+        Assert.Equal(0, count.Counts()[Redis]);
+        count.Note(Keeper(Redis, "primary", "protected") with { LastTakeover = new TakeoverStatus("", 1, 2, 3, 4, 15_000_000, 6) });
+        Assert.Equal(1, count.Counts()[Redis]);
     }
 
     private static double Value(IReadOnlyList<MetricFamily> families, string name, params (string Name, string Value)[] labels) =>

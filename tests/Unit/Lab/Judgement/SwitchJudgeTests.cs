@@ -73,6 +73,17 @@ public sealed class SwitchJudgeTests
         Assert.True(Judged().IsClean);
     }
 
+    [Theory]
+    [InlineData(202, 203)]
+    [InlineData(1700, 1701)]
+    public void Judge_TheOldHostsFrameRepeatedTwiceOrLate_IsCaught(double first, double second)
+    {
+        Sends("h2", first, Isn + 1, 510, "+OK\r\n");
+        Sends("h2", second, Isn + 1, 510, "+OK\r\n");
+
+        Assert.Contains("bytes less", Judged().Complaints[0], StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Judge_AHostRepeatingItsOwnOldAcknowledgement_IsCaught()
     {
