@@ -1,5 +1,6 @@
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
+using Pollux.Keeper.Primary;
 using Pollux.Qemu.Checkpointing;
 using Pollux.Qemu.Spec;
 using Pollux.Replication.Pair;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Pollux.Cluster.Events;
 using Pollux.Cluster.Keepers;
 using Pollux.Keeper.Events;
+using Pollux.Keeper.Guests;
 using Pollux.Qemu.Qmp;
 using Pollux.Replication.Pair;
 

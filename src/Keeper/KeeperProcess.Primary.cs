@@ -1,3 +1,4 @@
+using Pollux.Keeper.Primary;
 using Pollux.Replication.Pair;
 using Pollux.Wire.Replication;
 

@@ -2,6 +2,8 @@ using System.Net.Sockets;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
 using Pollux.Core;
+using Pollux.Keeper.Guests;
+using Pollux.Keeper.Standby;
 using Pollux.Replication.Pair;
 using Pollux.Wire.Replication;
 

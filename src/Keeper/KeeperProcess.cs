@@ -4,6 +4,8 @@ using Pollux.Cluster.Security;
 using Pollux.Cluster.Store;
 using Pollux.Core;
 using Pollux.Keeper.Events;
+using Pollux.Keeper.Guests;
+using Pollux.Keeper.Primary;
 using Pollux.Linux.Memory;
 using Pollux.Qemu.Checkpointing;
 using Pollux.Qemu.Process;

@@ -1,4 +1,4 @@
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Guests;
 
 /// <summary>
 /// Keeps what QEMU writes into the run directory bounded: the guest's console is the guest's to fill, and the directory lies in a tmpfs. QEMU holds its

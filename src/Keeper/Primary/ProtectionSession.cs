@@ -2,8 +2,9 @@ using System.Diagnostics;
 using System.Net.Sockets;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
-using Pollux.Qemu.Checkpointing;
+using Pollux.Keeper.Guests;
 using Pollux.Linux.Memory;
+using Pollux.Qemu.Checkpointing;
 using Pollux.Qemu.Qmp;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Link;
@@ -12,7 +13,7 @@ using Pollux.Replication.Scrubbing;
 using Pollux.Replication.Shipping;
 using Pollux.Wire.Replication;
 
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Primary;
 
 /// <summary>
 /// One protection of the guest by one standby, on the primary: the checkpoint thread (capture), the link (ship), the acknowledgements

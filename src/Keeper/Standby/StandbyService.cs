@@ -5,6 +5,7 @@ using System.Security.Authentication;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
 using Pollux.Core;
+using Pollux.Keeper.Guests;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Link;
 using Pollux.Replication.Network;
@@ -13,7 +14,7 @@ using Pollux.Replication.Standby;
 using Pollux.Wire;
 using Pollux.Wire.Replication;
 
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Standby;
 
 /// <summary>What a standby insists on before it lets a primary in.</summary>
 internal sealed record StandbyTerms(VmName Vm, Member Me, string SpecDigest, string QemuVersion, long RamBytes);

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Pollux.Cluster.Keepers;
 
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Primary;
 
 /// <summary>
 /// Figures of the checkpoints of one protection: what the last minute was like, and counters since it began. Pauses come from QMP's own

@@ -6,7 +6,7 @@ using Pollux.Linux.Memory;
 using Pollux.Qemu.Process;
 using Pollux.Qemu.Spec;
 
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Guests;
 
 /// <summary>The machine that a spec describes, on this host's QEMU: how to start it, and what a partner must agree with.</summary>
 internal sealed record Machine(KeeperConfig Config, VmSpec Spec, QemuVersion Version, Accelerator Accelerator, VmDirectory Directory, Incarnation Incarnation)

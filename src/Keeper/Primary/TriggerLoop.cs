@@ -2,7 +2,7 @@ using System.Diagnostics;
 using Pollux.Core;
 using Pollux.Replication.Checkpointing;
 
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Primary;
 
 /// <summary>
 /// Asks QEMU for a checkpoint when <see cref="TriggerPolicy"/> says so. A request is repeated after the guest has resumed, since one that

@@ -7,7 +7,7 @@ using Pollux.Replication.Link;
 using Pollux.Wire;
 using Pollux.Wire.Replication;
 
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Primary;
 
 /// <summary>The two connections to a standby that let this primary in.</summary>
 /// <param name="Speaks">The newest <see cref="Dialect"/> that it understands.</param>

@@ -1,7 +1,7 @@
 using Pollux.Cluster.Keepers;
-using Pollux.Keeper;
+using Pollux.Keeper.Primary;
 
-namespace Pollux.Unit.Tests.Keeper;
+namespace Pollux.Unit.Tests.Keeper.Primary;
 
 public sealed class CheckpointStatsTests
 {

@@ -2,6 +2,7 @@ using System.Net;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
 using Pollux.Core;
+using Pollux.Keeper.Guests;
 using Pollux.Linux.Memory;
 using Pollux.Qemu.Incoming;
 using Pollux.Qemu.Process;
@@ -10,7 +11,7 @@ using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Pair;
 using Pollux.Replication.Standby;
 
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Standby;
 
 /// <summary>
 /// All that a standby has beside its waiting guest: the image, the service that fills it, the channel that will load its device

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Pollux.Core;
 
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Primary;
 
 /// <summary>What the standby has acknowledged, and how the checkpoint thread waits for it.</summary>
 internal sealed class Commits

@@ -1,7 +1,7 @@
 using Pollux.Replication.Checkpointing;
 using Pollux.Wire.Migration;
 
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Primary;
 
 /// <summary>Lets the channel fill an epoch; says when a chunk is ready and when the epoch gets too large to wait for its end.</summary>
 internal sealed class BufferTarget(EpochBuffer buffer, Action chunkReady) : ICheckpointBuffer

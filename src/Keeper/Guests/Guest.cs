@@ -8,7 +8,7 @@ using Pollux.Qemu.Spec;
 using Pollux.Replication.Network;
 using Pollux.Wire.Replication;
 
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Guests;
 
 /// <summary>
 /// The VM on this host: its QEMU, the QMP session, its NICs between QEMU and the bridge. It is the same object on both sides: a standby's

@@ -3,6 +3,7 @@ using System.Security.Authentication;
 using System.Text;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
+using Pollux.Keeper.Guests;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Link;
 using Pollux.Replication.Network;
@@ -11,7 +12,7 @@ using Pollux.Replication.Shipping;
 using Pollux.Wire;
 using Pollux.Wire.Replication;
 
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Primary;
 
 /// <summary>
 /// The primary's end of the link to one standby: epochs and words go out, acknowledgements come in, and both sides' hearts beat on a connection of

@@ -1,7 +1,7 @@
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Pair;
 
-namespace Pollux.Keeper;
+namespace Pollux.Keeper.Primary;
 
 /// <summary>What one protection needs to know.</summary>
 /// <param name="Connect">Opens the data and the heartbeat connection to the standby, authenticated and welcomed; throws why not.</param>
