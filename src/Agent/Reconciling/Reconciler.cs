@@ -215,7 +215,10 @@ internal static class Reconciler
             new AgentAction.Assign(vm.Name, host, attempt, vm.AssignmentRevision));
     }
 
-    /// <summary>The host that the user prefers, else the one with the fewest standbys; the last one that failed comes last.</summary>
+    /// <summary>
+    /// The host that the user prefers, else the one with the fewest VMs. A host with another QEMU or accelerator than this one's, which would refuse, comes
+    /// after all that are alike, and the last one that failed comes last.
+    /// </summary>
     private static HostId? Choose(ClusterView view, VmView vm)
     {
         var others = view.Hosts.Values.Where(h => h.Host != view.Me).ToList();
@@ -226,6 +229,7 @@ internal static class Reconciler
         var failed = vm.Endpoints.Values.Where(e => e.State == StandbyState.Failed).Select(e => e.Host).ToHashSet();
         return others
             .OrderBy(h => failed.Contains(h.Host))
+            .ThenBy(h => view.Hosts.TryGetValue(view.Me, out var me) && (h.QemuVersion, h.Accelerator) != (me.QemuVersion, me.Accelerator))
             .ThenBy(h => h.Host != vm.Record!.PreferredStandby)
             .ThenBy(h => view.Vms.Values.Count(v => v.Assignment?.Host == h.Host || v.Role?.Primary.Host == h.Host))
             .ThenBy(h => h.Host.Value, StringComparer.Ordinal)

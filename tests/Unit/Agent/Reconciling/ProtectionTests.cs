@@ -40,6 +40,22 @@ public sealed class ProtectionTests
         Assert.Equal(H2, Assert.IsType<AgentAction.Assign>(AtPrimary(H1, H1, H2).Decide()).Host);
 
     [Fact]
+    public void Primary_ThePreferredHostHasAnotherQemu_AsksOneThatIsAlike()
+    {
+        var scene = AtPrimary(H2, H1, H2, H3);
+        scene.OtherQemu.Add(H2);
+        Assert.Equal(H3, Assert.IsType<AgentAction.Assign>(scene.Decide()).Host);
+    }
+
+    [Fact]
+    public void Primary_EveryOtherHostHasAnotherQemu_AsksOneAllTheSame()
+    {
+        var scene = AtPrimary(null, H1, H2, H3);
+        scene.OtherQemu.AddRange([H2, H3]);
+        Assert.Equal(H2, Assert.IsType<AgentAction.Assign>(scene.Decide()).Host);
+    }
+
+    [Fact]
     public void Primary_NoOtherHostLives_SaysSo()
     {
         var scene = AtPrimary(null, H1);

@@ -18,6 +18,7 @@ internal sealed class Scene
 
     internal HostId Me { get; init; } = H1;
     internal List<HostId> Alive { get; init; } = [H1, H2];
+    internal List<HostId> OtherQemu { get; } = [];
     internal VmRecord? Record { get; set; } = new(Redis, "name: redis", H1, Run: true, Protect: false, null);
     internal Role? Role { get; set; }
     internal StandbyAssignment? Assignment { get; set; }
@@ -74,5 +75,5 @@ internal sealed class Scene
             new CheckpointStatus(0, 0, 0, none, none), new BufferStatus(0, 0, 0, 0), new NetworkStatus(0, 0, 0, 0, 0), null, new ProtectionSettings());
     }
 
-    private static HostRecord HostOf(HostId host) => new(host, "boot", "10.0.0.1", 7080, 1, 8L << 30, "7.2.0", "tcg");
+    private HostRecord HostOf(HostId host) => new(host, "boot", "10.0.0.1", 7080, 1, 8L << 30, OtherQemu.Contains(host) ? "10.0.0" : "7.2.0", "tcg");
 }
