@@ -137,7 +137,7 @@ public sealed class GarbageTests(ProtectedLab lab)
     private IPEndPoint StandbyPort()
     {
         const int listening = 0x0A;
-        int[] others = [AgentPort.Port, 2379, 2380];
+        int[] others = [AgentPort.Port, HostFiles.MetricsPort, 2379, 2380];
         var ports = File.ReadLines($"/proc/{StandbyHost.FindKeepers().Single()}/net/tcp").Skip(1)
             .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
             .Where(fields => Convert.ToInt32(fields[3], 16) == listening)
