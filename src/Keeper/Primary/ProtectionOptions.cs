@@ -1,5 +1,8 @@
+using Pollux.Core;
+using Pollux.Linux.Memory;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Pair;
+using Pollux.Replication.Scrubbing;
 
 namespace Pollux.Keeper.Primary;
 
@@ -24,4 +27,25 @@ internal sealed record ProtectionOptions(
 /// <param name="RamBytes">What it must have.</param>
 /// <param name="Round">In which every page shall be compared once.</param>
 /// <param name="Alarm">Called with the standby's words when it was found wrong; it leaves by itself.</param>
-internal sealed record ScrubOptions(string RamFile, long RamBytes, TimeSpan Round, Action<string> Alarm);
+internal sealed record ScrubOptions(string RamFile, long RamBytes, TimeSpan Round, Action<string> Alarm)
+{
+    /// <summary>Null, and said in the log, when the guest's RAM cannot be looked at: without a scrub it is protected all the same.</summary>
+    public RamScrubber? TryOpen()
+    {
+        try
+        {
+            var ram = MemoryMap.OpenReadOnly(RamFile);
+            if (ram.Length == RamBytes)
+            {
+                return new RamScrubber(ram, Round);
+            }
+            ram.Dispose();
+            KeeperLog.Say($"the standby's memory is not compared: {RamFile} has {ram.Length} bytes, the guest {RamBytes}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or PolluxException)
+        {
+            KeeperLog.Say($"the standby's memory is not compared: {e.Message}");
+        }
+        return null;
+    }
+}

@@ -3,7 +3,6 @@ using System.Net.Sockets;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Keeper.Guests;
-using Pollux.Linux.Memory;
 using Pollux.Qemu.Checkpointing;
 using Pollux.Qemu.Qmp;
 using Pollux.Replication.Checkpointing;
@@ -225,33 +224,9 @@ internal sealed class ProtectionSession
             }
             _link = new PrimaryLink(standby, _options, _guest, _pool, () => _open, Committed, Report);
         }
-        _scrubber = standby.Speaks >= Dialect.Scrub ? OpenScrubber() : null;
+        _scrubber = standby.Speaks >= Dialect.Scrub ? _options.Scrub?.TryOpen() : null;
         _link.Start();
         return _link;
-    }
-
-    /// <summary>Without it the guest is protected all the same.</summary>
-    private RamScrubber? OpenScrubber()
-    {
-        if (_options.Scrub is not { } scrub)
-        {
-            return null;
-        }
-        try
-        {
-            var ram = MemoryMap.OpenReadOnly(scrub.RamFile);
-            if (ram.Length == scrub.RamBytes)
-            {
-                return new RamScrubber(ram, scrub.Round);
-            }
-            ram.Dispose();
-            KeeperLog.Say($"the standby's memory is not compared: {scrub.RamFile} has {ram.Length} bytes, the guest {scrub.RamBytes}");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or PolluxException)
-        {
-            KeeperLog.Say($"the standby's memory is not compared: {e.Message}");
-        }
-        return null;
     }
 
     private void Checkpoint(LinkSender link)
