@@ -75,6 +75,24 @@ internal sealed class Guest : IAsyncDisposable
         }
     }
 
+    /// <summary>No frame reaches QEMU while it stops the guest: it would lose it.</summary>
+    public void HoldIngress()
+    {
+        foreach (var nic in _nics)
+        {
+            nic.HoldIngress();
+        }
+    }
+
+    /// <summary>Ends <see cref="HoldIngress"/>.</summary>
+    public void PassIngress()
+    {
+        foreach (var nic in _nics)
+        {
+            nic.PassIngress();
+        }
+    }
+
     /// <summary>Reads what the guest, stopped for a cut, has already sent.</summary>
     public void DrainEgress()
     {

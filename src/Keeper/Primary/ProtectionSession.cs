@@ -185,6 +185,7 @@ internal sealed class ProtectionSession
         }
         finally
         {
+            _guest.PassIngress();
             _scrubber?.Dispose();
         }
     }
@@ -274,6 +275,7 @@ internal sealed class ProtectionSession
         _commits.WaitToCut(_open, () => _pool.HasRoom, () => _gate.IsSet && !_ended.IsCancellationRequested, why => Report(new PairEvent.LinkDown(why)));
         _scrubber?.Choose();
         _trigger!.GuestStops();
+        _guest.HoldIngress();
         var ranMs = Stopwatch.GetElapsedTime(_resumedAt).TotalMilliseconds;
         var epoch = _open;
         var buffer = new EpochBuffer(_pool, epoch);
@@ -293,6 +295,7 @@ internal sealed class ProtectionSession
         _open = epoch.Next;
         _guest.Egress.Open(_open);
         _guest.Ingress.Open(_open);
+        _guest.PassIngress();
         buffer.Pages = result.Pages;
         buffer.Scrub = _scrubber?.Take();
         FaultPoint.Pass(FaultPoints.Cut);

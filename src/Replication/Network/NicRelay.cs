@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.Net.Sockets;
 using Pollux.Core;
 using Pollux.Linux.Io;
@@ -8,8 +9,9 @@ namespace Pollux.Replication.Network;
 
 /// <summary>
 /// One NIC of a guest: frames between QEMU's <c>-netdev stream</c> socket (be32 length, then the frame) and a TAP device. Egress goes
-/// through the <see cref="EgressGate"/>; ingress is passed at once and copied for the standby. Before <see cref="Listen"/> a standby's port is
-/// up, but nobody is behind it: only the last moment's ingress is kept (<see cref="EarlyFrames"/>).
+/// through the <see cref="EgressGate"/>; ingress is copied for the standby and passed on, but for the moment in which QEMU stops the guest
+/// (<see cref="HoldIngress"/>). Before <see cref="Listen"/> a standby's port is up, but nobody is behind it: only the last moment's ingress is
+/// kept (<see cref="EarlyFrames"/>).
 /// </summary>
 public sealed class NicRelay : IDisposable
 {
@@ -17,6 +19,7 @@ public sealed class NicRelay : IDisposable
     private const int StagingBytes = 512 << 10;
     private const int LengthBytes = 4;
     private const int PollMs = 200;
+    private static readonly TimeSpan DrainPatience = TimeSpan.FromMilliseconds(2);
 
     private readonly int _nic;
     private readonly Socket _qemu;
@@ -26,6 +29,7 @@ public sealed class NicRelay : IDisposable
     private readonly Action<string> _failed;
     private readonly Lock _egressLock = new();
     private readonly Lock _ingressLock = new();
+    private readonly ManualResetEventSlim _flows = new(true);
     private readonly EarlyFrames _early = new();
     private readonly byte[] _staging = GC.AllocateUninitializedArray<byte>(StagingBytes, pinned: true);
     private readonly byte[] _outgoing = GC.AllocateUninitializedArray<byte>(LengthBytes + MaxFrameBytes, pinned: true);
@@ -46,6 +50,9 @@ public sealed class NicRelay : IDisposable
 
     public long IngressFrames { get; private set; }
     public long IngressDropped { get; private set; }
+
+    /// <summary>How often QEMU did not take in time what it was given: it may have thrown it away.</summary>
+    public long Undrained { get; private set; }
 
     public void Start()
     {
@@ -70,6 +77,32 @@ public sealed class NicRelay : IDisposable
             }
         }
     }
+
+    /// <summary>
+    /// Gives QEMU no more ingress, and waits until it has taken what it was given. A QEMU that stops its guest throws away every frame that
+    /// it reads between the stop's beginning and its end (do_vm_stop and net_vm_change_state_handler of QEMU 7.2 to 11.1), and the client would
+    /// have to send it again, after 200 ms. The TAP's queue keeps what comes meanwhile.
+    /// </summary>
+    public void HoldIngress()
+    {
+        _flows.Reset();
+        lock (_ingressLock)
+        {
+            var since = Stopwatch.GetTimestamp();
+            while (!_closed && Descriptor.Unread(_qemu) > 0)
+            {
+                if (Stopwatch.GetElapsedTime(since) > DrainPatience)
+                {
+                    Undrained++;
+                    return;
+                }
+                Thread.Yield();
+            }
+        }
+    }
+
+    /// <summary>Ends <see cref="HoldIngress"/>: the guest is stopped, or runs.</summary>
+    public void PassIngress() => _flows.Set();
 
     /// <summary>Gives a frame to the guest; dropped when QEMU's queue is full, as a NIC does.</summary>
     public void GiveToGuest(ReadOnlySpan<byte> frame)
@@ -97,6 +130,7 @@ public sealed class NicRelay : IDisposable
     public void Dispose()
     {
         _closed = true;
+        _flows.Set();
         _qemu.Dispose();
         if (_ingress.IsAlive && Thread.CurrentThread != _ingress)
         {
@@ -198,14 +232,10 @@ public sealed class NicRelay : IDisposable
                 {
                     continue;
                 }
-                int read;
-                while (!_closed && (read = Descriptor.Read(_tap.Handle, _incoming)) > 0)
+                if (_flows.Wait(PollMs))
                 {
-                    var frame = _incoming.AsSpan(0, read);
-                    if (!_early.TryKeep(_nic, frame))
+                    while (!_closed && PassOne())
                     {
-                        _copy(_nic, frame);
-                        GiveToGuest(frame);
                     }
                 }
             }
@@ -213,6 +243,26 @@ public sealed class NicRelay : IDisposable
         catch (Exception e) when (e is LinuxException or ObjectDisposedException)
         {
             Fail(e.Message);
+        }
+    }
+
+    /// <summary>False when there is nothing, or it must wait.</summary>
+    private bool PassOne()
+    {
+        lock (_ingressLock)
+        {
+            int read;
+            if (!_flows.IsSet || (read = Descriptor.Read(_tap.Handle, _incoming)) <= 0)
+            {
+                return false;
+            }
+            var frame = _incoming.AsSpan(0, read);
+            if (!_early.TryKeep(_nic, frame))
+            {
+                _copy(_nic, frame);
+                GiveToGuest(frame);
+            }
+            return true;
         }
     }
 
