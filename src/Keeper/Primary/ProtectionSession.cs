@@ -19,8 +19,8 @@ namespace Pollux.Keeper.Primary;
 /// (commit), the heartbeats. It reports to the pair's machine and does what the machine decides; after <see cref="EndAsync"/> it reports nothing more.
 ///
 /// The checkpoint thread: wait for QEMU's request · capture, guest stopped · drain what the guest has said · open the next epoch ·
-/// ship · resume. LOADED (resume) waits while the gate is closed, while the buffers are at their ceiling, and, in synchronous
-/// transmission, for the standby's acknowledgement.
+/// resume · ship; or ship · resume, in synchronous transmission with the standby's acknowledgement in between. LOADED (resume) waits
+/// while the gate is closed.
 /// </summary>
 internal sealed class ProtectionSession
 {
@@ -300,18 +300,32 @@ internal sealed class ProtectionSession
         buffer.Scrub = _scrubber?.Take();
         FaultPoint.Pass(FaultPoints.Cut);
         buffer.Complete();
-        if (!shipAtOnce && !target.WasCrowded)
+        // Postponed means after the guest runs: on a busy host the link's thread would take the processor that the guest needs. A closed
+        // gate waits for what this epoch's arrival brings.
+        var isFinal = Volatile.Read(ref _finalWanted);
+        var resumed = !shipAtOnce && !isFinal && _gate.IsSet;
+        try
         {
-            link.Ship(buffer);
+            if (resumed)
+            {
+                LetRun(channel);
+            }
         }
-        link.Wake();
+        finally
+        {
+            if (!shipAtOnce && !target.WasCrowded)
+            {
+                link.Ship(buffer);
+            }
+            link.Wake();
+        }
         FaultPoint.Pass(FaultPoints.Shipped);
         if (link.IsClosed)
         {
             buffer.Return();
         }
         Stats.Cut(result.Pages, ranMs);
-        if (Volatile.Read(ref _finalWanted))
+        if (isFinal)
         {
             Report(new PairEvent.FinalCut(epoch));
             _gate.Reset();
@@ -320,7 +334,10 @@ internal sealed class ProtectionSession
         {
             _commits.WaitFor(epoch, () => !_ended.IsCancellationRequested);
         }
-        Resume(channel);
+        if (!resumed)
+        {
+            Resume(channel);
+        }
         if (epoch.Value % 16 == 0)
         {
             _pool.Shrink(_sizing);
@@ -349,6 +366,11 @@ internal sealed class ProtectionSession
     private void Resume(CheckpointChannel channel)
     {
         _gate.Wait(_ended.Token);
+        LetRun(channel);
+    }
+
+    private void LetRun(CheckpointChannel channel)
+    {
         channel.Resume();
         FaultPoint.Pass(FaultPoints.Resumed);
         _resumedAt = Stopwatch.GetTimestamp();

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Pollux.Core;
 using Pollux.Wire.Replication;
 
@@ -7,8 +6,6 @@ namespace Pollux.Replication.Network;
 /// <summary>
 /// Copies of the frames that reach the guest, on their way to the standby, which replays those of uncommitted epochs after a takeover:
 /// for the guest they are merely late, and the client need not wait for its own retransmission.
-/// A frame given to QEMU shortly before a cut may not have reached the guest by then; such frames count for the next epoch too.
-/// Seeing a frame twice is something every network may do; losing one costs the client 200 ms.
 /// When the standby cannot keep up, copies are dropped and counted: a replay is a courtesy, never a promise.
 /// </summary>
 public sealed class IngressCopies
@@ -23,17 +20,13 @@ public sealed class IngressCopies
 
     private const int BatchBytes = 128 << 10;
     private const int MaxBatches = 16;
-    private const int RecentFrames = 64;
-    private static readonly TimeSpan CarryOver = TimeSpan.FromMilliseconds(4);
 
     private readonly Lock _lock = new();
     private readonly Queue<Batch> _waiting = new();
     private readonly Stack<Batch> _free = new();
-    private readonly (long Time, int Nic, byte[] Bytes, int Length)[] _recent = new (long, int, byte[], int)[RecentFrames];
     private Batch? _last;
     private Epoch _open = Epoch.None;
     private int _batches;
-    private long _count;
 
     public long Dropped { get; private set; }
 
@@ -49,22 +42,13 @@ public sealed class IngressCopies
         }
     }
 
-    /// <summary>The next epoch begins: what follows, and what came just before, belongs to it.</summary>
+    /// <summary>The next epoch begins: what follows belongs to it.</summary>
     public void Open(Epoch epoch)
     {
         lock (_lock)
         {
             _open = epoch;
             _last = null;
-            var since = Stopwatch.GetTimestamp() - (long)(CarryOver.TotalSeconds * Stopwatch.Frequency);
-            for (var i = Math.Max(0, _count - RecentFrames); i < _count; i++)
-            {
-                ref var recent = ref _recent[i % RecentFrames];
-                if (recent.Time >= since)
-                {
-                    Append(recent.Nic, recent.Bytes.AsSpan(0, recent.Length));
-                }
-            }
         }
     }
 
@@ -90,7 +74,6 @@ public sealed class IngressCopies
             {
                 return false;
             }
-            Remember(nic, frame);
             return Append(nic, frame);
         }
     }
@@ -118,18 +101,6 @@ public sealed class IngressCopies
         {
             _free.Push(batch);
         }
-    }
-
-    private void Remember(int nic, ReadOnlySpan<byte> frame)
-    {
-        ref var recent = ref _recent[_count % RecentFrames];
-        if (recent.Bytes is null || recent.Bytes.Length < frame.Length)
-        {
-            recent.Bytes = new byte[Math.Max(2048, frame.Length)];
-        }
-        frame.CopyTo(recent.Bytes);
-        (recent.Time, recent.Nic, recent.Length) = (Stopwatch.GetTimestamp(), nic, frame.Length);
-        _count++;
     }
 
     private bool Append(int nic, ReadOnlySpan<byte> frame)

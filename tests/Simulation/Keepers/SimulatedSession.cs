@@ -247,13 +247,20 @@ internal sealed class SimulatedSession
         _open = epoch.Next;
         _egress.Open(_open);
         buffer.IsComplete = true;
+        var isFinal = _finalWanted;
+        var resumed = !shipAtOnce && !isFinal && _isGateOpen;
+        if (resumed)
+        {
+            LetRun();
+            yield return Pause.For(0.01);
+        }
         if (!shipAtOnce)
         {
             _sender!.Ship(buffer);
         }
         _sender!.Wake();
         yield return Pause.For(0.005);
-        if (_finalWanted)
+        if (isFinal)
         {
             Report(new PairEvent.FinalCut(epoch));
             _isGateOpen = false;
@@ -261,6 +268,10 @@ internal sealed class SimulatedSession
         if (shipAtOnce)
         {
             yield return Pause.UntilTrue(() => _isEnded || _committed >= epoch);
+        }
+        if (resumed)
+        {
+            yield break;
         }
         foreach (var pause in Resume())
         {
@@ -271,6 +282,11 @@ internal sealed class SimulatedSession
     private IEnumerable<Pause> Resume()
     {
         yield return Pause.UntilTrue(() => _isEnded || _isGateOpen);
+        LetRun();
+    }
+
+    private void LetRun()
+    {
         if (!_isEnded && HasChannel)
         {
             _qemu.Loaded();
