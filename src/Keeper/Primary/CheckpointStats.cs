@@ -29,6 +29,7 @@ internal sealed class CheckpointStats
     private long _stoppedAtMicros;
     private long _committed;
     private double _pagesPerMs;
+    private double _recentPauseMs;
 
     public CheckpointStats() => _windowBegan = _started;
 
@@ -49,6 +50,18 @@ internal sealed class CheckpointStats
             lock (_lock)
             {
                 return _pagesPerMs;
+            }
+        }
+    }
+
+    /// <summary>The pause of recent checkpoints, for the trigger.</summary>
+    public double RecentPauseMs
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _recentPauseMs;
             }
         }
     }
@@ -80,6 +93,7 @@ internal sealed class CheckpointStats
                 var ms = Math.Max(0, micros - _stoppedAtMicros) / 1000.0;
                 _pauseMs.Add(ms);
                 _pauseSumMs += ms;
+                _recentPauseMs = Weighted(ms, _recentPauseMs);
                 _pauseCounts[PauseHistogram.BucketOf(ms)]++;
             }
             _stoppedAtMicros = 0;
@@ -89,15 +103,20 @@ internal sealed class CheckpointStats
     /// <summary>A checkpoint of <paramref name="pages"/> was cut after the guest had run <paramref name="ranMs"/>.</summary>
     public void Cut(long pages, double ranMs)
     {
-        const double weightOfNewest = 0.25;
         lock (_lock)
         {
             Count++;
             _pages.Add(pages);
             _cuts[Count % CutsKept] = (Stopwatch.GetTimestamp(), pages);
             var rate = pages / Math.Max(ranMs, 0.1);
-            _pagesPerMs = Count == 1 ? rate : (weightOfNewest * rate) + ((1 - weightOfNewest) * _pagesPerMs);
+            _pagesPerMs = Count == 1 ? rate : Weighted(rate, _pagesPerMs);
         }
+    }
+
+    private static double Weighted(double newest, double before)
+    {
+        const double weightOfNewest = 0.25;
+        return (weightOfNewest * newest) + ((1 - weightOfNewest) * before);
     }
 
     public CheckpointStatus Status()

@@ -377,8 +377,8 @@ internal sealed class ProtectionSession
         _trigger?.GuestRuns();
     }
 
-    private (long Held, int InFlight, double PagesPerMs) Look() =>
-        (_guest.Egress.HeldInOpenEpoch, (int)(_open.Value - 1 - _commits.Last.Value), Stats.PagesPerMs);
+    private TriggerView Look() =>
+        new(0, _guest.Egress.HeldInOpenEpoch, (int)(_open.Value - 1 - _commits.Last.Value), Stats.PagesPerMs, 0, Stats.RecentPauseMs);
 
     private void Committed(Epoch epoch)
     {

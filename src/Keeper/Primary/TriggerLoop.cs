@@ -13,16 +13,19 @@ internal sealed class TriggerLoop : IDisposable
     private const double RepeatMs = 50;
     private readonly object _lock = new();
     private readonly Action _trigger;
-    private readonly Func<(long Held, int InFlight, double PagesPerMs)> _look;
+    private readonly Func<TriggerView> _look;
     private readonly Thread _thread;
     private TriggerSettings _settings;
     private long _resumedAt;
     private long _requestedAt;
+    private long _lastHeld;
+    private long _lastHeldAt;
     private bool _running;
     private bool _demanded;
     private bool _closed;
 
-    public TriggerLoop(string name, TriggerSettings settings, Action trigger, Func<(long Held, int InFlight, double PagesPerMs)> look)
+    /// <param name="look">What the policy looks at, but for the times.</param>
+    public TriggerLoop(string name, TriggerSettings settings, Action trigger, Func<TriggerView> look)
     {
         (_settings, _trigger, _look) = (settings, trigger, look);
         _thread = new Thread(Run) { IsBackground = true, Name = $"{name} trigger" };
@@ -128,8 +131,12 @@ internal sealed class TriggerLoop : IDisposable
         {
             return 0;
         }
-        var (held, inFlight, pagesPerMs) = _look();
-        var view = new TriggerView(Stopwatch.GetElapsedTime(_resumedAt).TotalMilliseconds, held, inFlight, pagesPerMs);
+        var (now, seen) = (Stopwatch.GetTimestamp(), _look());
+        if (seen.HeldFrames != _lastHeld)
+        {
+            (_lastHeld, _lastHeldAt) = (seen.HeldFrames, now);
+        }
+        var view = seen with { RunMs = Stopwatch.GetElapsedTime(_resumedAt, now).TotalMilliseconds, QuietMs = Stopwatch.GetElapsedTime(_lastHeldAt, now).TotalMilliseconds };
         return TriggerPolicy.Decide(_settings, view).AfterMs is { } after ? (int)Math.Ceiling(after) : Timeout.Infinite;
     }
 }

@@ -41,6 +41,21 @@ public sealed class TriggerPolicyTests
         Assert.Equal(afterMs, Decide(Trigger.Adaptive, runMs: runMs, held: 1).AfterMs);
     }
 
+    [Theory]
+    [InlineData(5, 7, 0, 0)]      // few frames: at the floor
+    [InlineData(5, 8, 0, 2)]      // it goes on talking: look again
+    [InlineData(5, 8, 0.5, 1.5)]
+    [InlineData(5, 8, 2, 0)]      // it has said what it had to say
+    [InlineData(11.5, 50, 0, 0.5)]
+    [InlineData(12, 50, 0, 0)]    // it has had four times its pause
+    [InlineData(1, 50, 3, 4)]     // never before the floor
+    public void Adaptive_ABusyGuest_MayTalkForFourPauses(double runMs, long held, double quietMs, double afterMs)
+    {
+        var settings = new TriggerSettings(Trigger.Adaptive, FloorMs, IntervalMs, 5000);
+        var decision = TriggerPolicy.Decide(settings, new TriggerView(runMs, held, 0, 0, quietMs, PauseMs: 3));
+        Assert.Equal(afterMs, decision.AfterMs!.Value, 9);
+    }
+
     [Fact]
     public void Adaptive_ManyDirtyPages_CutsWhenTheForecastReachesTheThreshold()
     {
