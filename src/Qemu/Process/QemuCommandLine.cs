@@ -11,6 +11,9 @@ public enum QemuSide
     /// <summary>Waits for the state of another, its RAM in a file that the keeper fills.</summary>
     Standby,
 
+    /// <summary>Waits for the whole of another's guest, RAM included (live migration), and then stays paused until it is told to run.</summary>
+    Destination,
+
     /// <summary>Waits like a standby, but sees the RAM file through a private map, is never run, and has no network.</summary>
     Rehearsal,
 }
@@ -77,7 +80,7 @@ public static class QemuCommandLine
         {
             arguments.AddRange("-incoming", "defer");
         }
-        if (side == QemuSide.Rehearsal)
+        if (side is QemuSide.Rehearsal or QemuSide.Destination)
         {
             arguments.Add("-S");
         }
