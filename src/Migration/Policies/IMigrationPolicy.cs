@@ -5,11 +5,15 @@ namespace Pollux.Migration.Policies;
 /// <param name="AutoConverge">QEMU may slow the guest down (its capability, with its own defaults).</param>
 public sealed record MigrationSetup(double DowntimeLimitMs, bool AutoConverge);
 
-/// <summary>A policy's answer to what it has seen.</summary>
+/// <summary>
+/// A policy's answer to what it has seen. Policies keep nothing, so an order is repeated with each sample for as long as it holds: carrying it out twice
+/// must be the same as once.
+/// </summary>
 public abstract record MigrationOrder
 {
     /// <summary>Go on as before.</summary>
-    public sealed record GoOn : MigrationOrder;
+    /// <param name="Why">What the policy thinks, for the progress line; null: nothing to say.</param>
+    public sealed record GoOn(string? Why = null) : MigrationOrder;
 
     /// <summary>From now on QEMU stops the guest by itself when it believes that the rest takes no longer.</summary>
     public sealed record Limit(double DowntimeLimitMs) : MigrationOrder;
@@ -17,7 +21,10 @@ public abstract record MigrationOrder
     /// <summary>Stop the guest and copy the rest now. <paramref name="PredictedPauseMs"/> is shown to the user.</summary>
     public sealed record SwitchOver(double PredictedPauseMs, string Why) : MigrationOrder;
 
-    /// <summary>Let QEMU slow the guest down from now on.</summary>
+    /// <summary>
+    /// Let QEMU slow the guest down from now on. QEMU takes the capability auto-converge only before the migration, so whoever may get this order begins
+    /// with it and with <c>max-cpu-throttle</c> at 1.
+    /// </summary>
     public sealed record Throttle(string Why) : MigrationOrder;
 
     /// <summary>End the migration; the VM runs on at the source.</summary>
