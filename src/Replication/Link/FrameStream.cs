@@ -12,6 +12,9 @@ public sealed class FrameStream(Stream stream) : IDisposable
     private readonly byte[] _writeBuffer = new byte[FrameHeader.Bytes + SmallPayloadBytes];
     private readonly byte[] _headerBuffer = new byte[FrameHeader.Bytes];
 
+    /// <summary>The stream itself, for what follows the last frame: nothing is read ahead.</summary>
+    public Stream Stream => stream;
+
     public void Write(FrameType type, long epoch, ReadOnlySpan<byte> payload)
     {
         var header = new FrameHeader(type, payload.Length, Crc32C.Of(payload), epoch);

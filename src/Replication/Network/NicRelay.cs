@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using Pollux.Core;
 using Pollux.Linux.Io;
 using Pollux.Linux.Net;
+using Pollux.Wire.Replication;
 
 namespace Pollux.Replication.Network;
 
@@ -97,6 +98,18 @@ public sealed class NicRelay : IDisposable
                     return;
                 }
                 Thread.Yield();
+            }
+        }
+    }
+
+    /// <summary>Takes what came since <see cref="HoldIngress"/>, as far as there is room; it reaches nobody else.</summary>
+    public void TakeHeldIngress(Span<byte> batch, ref int used)
+    {
+        lock (_ingressLock)
+        {
+            while (!_flows.IsSet && batch.Length - used >= MaxFrameBytes && Descriptor.Read(_tap.Handle, _incoming) is > 0 and var read)
+            {
+                FrameBatch.TryAppend(batch, ref used, _nic, _incoming.AsSpan(0, read));
             }
         }
     }

@@ -32,6 +32,21 @@ public abstract record PairEffect
     /// <summary>Cut one more checkpoint and keep the guest stopped; answered by FinalCut.</summary>
     public sealed record CutFinal : PairEffect;
 
+    /// <summary>Connect to the destination and begin a live migration.</summary>
+    public sealed record BeginMigration(Member Destination) : PairEffect;
+
+    /// <summary>The guest is stopped: send the rest; answered by StreamSent or MigrationFailed.</summary>
+    public sealed record CompleteMigration : PairEffect;
+
+    /// <summary>Undo the migration: nothing of it stays in QEMU, the guest runs on. Dismiss the destination if it can be reached.</summary>
+    public sealed record EndMigration(string Why) : PairEffect;
+
+    /// <summary>The destination may swap this revision of the role.</summary>
+    public sealed record TellHandOver(Role Role, long Revision) : PairEffect;
+
+    /// <summary>The guest that was received is ours: let it run.</summary>
+    public sealed record RunGuest : PairEffect;
+
     public sealed record HoldEgress : PairEffect;
 
     /// <summary>Let the frames of all epochs up to this one out, in order.</summary>

@@ -32,6 +32,9 @@ public abstract record PairEvent
     public sealed record UnprotectRequested : PairEvent;
     public sealed record TakeoverRequested : PairEvent;
 
+    public sealed record MigrateRequested(Member Destination) : PairEvent;
+    public sealed record MigrationCancelled : PairEvent;
+
     /// <summary><paramref name="ByGuest"/>: it has shut itself down.</summary>
     public sealed record StopRequested(bool ByGuest = false) : PairEvent;
 
@@ -59,6 +62,20 @@ public abstract record PairEvent
 
     /// <summary>A handed-over guest was not taken in time.</summary>
     public sealed record TakeoverOverdue : PairEvent;
+
+    // A live migration, on the source
+    /// <summary>The guest is stopped, and QEMU waits for the word to send the rest.</summary>
+    public sealed record SwitchoverReached : PairEvent;
+
+    /// <summary>The whole state is on the link; the guest is stopped.</summary>
+    public sealed record StreamSent : PairEvent;
+    public sealed record MigrationFailed(string Why) : PairEvent;
+
+    // A live migration, on the destination
+    /// <summary>The source will not let the guest run but by a swap of its own: this revision of the role may be swapped.</summary>
+    public sealed record HandedOver(Role Role, long Revision) : PairEvent;
+    public sealed record Arrived : PairEvent;
+    public sealed record ArrivalFailed(string Why) : PairEvent;
 
     // The standby's side
     public sealed record PrimaryConnected(Member Primary) : PairEvent;

@@ -159,8 +159,8 @@ public static partial class PairMachine
     }
 
     private static Transition RunAlone(PairState s, string why) => new(
-        s with { Phase = PairPhase.Alone, Peer = null, PeerLost = false, IsLate = false, Final = null, Reason = why },
-        [new PairEffect.EndCheckpointing(why), new PairEffect.ReleaseAll(), new PairEffect.OpenGate()]);
+        s with { Phase = PairPhase.Alone, Peer = null, PeerLost = false, IsLate = false, Final = null, IsHandedOver = false, Reason = why },
+        s.IsHandedOver ? [new PairEffect.EndMigration(why)] : [new PairEffect.EndCheckpointing(why), new PairEffect.ReleaseAll(), new PairEffect.OpenGate()]);
 
     /// <summary>The guest is gone. A protected one lives on with the standby, which is told at once (rule 8).</summary>
     private static Transition GuestDied(PairState s, string why) => s.Phase switch

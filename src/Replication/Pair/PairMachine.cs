@@ -38,14 +38,17 @@ public static partial class PairMachine
             PairEvent.ReadFailed failed => failed.Question,
             _ => PairEvent.RoleRead.Any,
         };
-        return question == PairEvent.RoleRead.Watched ? state.Phase != PairPhase.Frozen : question != PairEvent.RoleRead.Any && question != state.Question;
+        return question == PairEvent.RoleRead.Watched ? state.Phase is not (PairPhase.Frozen or PairPhase.HandedOff) : question != PairEvent.RoleRead.Any && question != state.Question;
     }
 
     private static Transition Decide(PairState state, PairEvent e) => e switch
     {
-        PairEvent.SwapUnsent unsent => state.Phase == PairPhase.Confirming && IsPending(state, unsent.Nonce)
-            ? SwapBack(state with { Pending = null }, unsent.Why)
-            : Stay(state),
+        PairEvent.SwapUnsent unsent => !IsPending(state, unsent.Nonce) ? Stay(state) : state.Phase switch
+        {
+            PairPhase.Confirming => SwapBack(state with { Pending = null }, unsent.Why),
+            PairPhase.Landing => LeaveMove(state, unsent.Why),
+            _ => Stay(state),
+        },
         PairEvent.SwapWon won => IsPending(state, won.Nonce) ? AfterSwap(Adopt(state, state.Pending!.Next, won.Revision)) : Stay(state),
         PairEvent.SwapLost { LeaseGone: true } lost => IsPending(state, lost.Nonce)
             ? new(state with { Reason = "this host's lease is not alive" }, [new PairEffect.SwapRole(state.Pending!, Again: true)])
@@ -54,7 +57,7 @@ public static partial class PairMachine
         PairEvent.SwapUnknown unknown => IsPending(state, unknown.Nonce)
             ? new(state with { Reason = $"no arbiter: {unknown.Why}" }, [new PairEffect.SwapRole(state.Pending!, Again: true)])
             : Stay(state),
-        _ => state.IsStandby ? StepStandby(state, e) : StepPrimary(state, e),
+        _ => state.IsStandby ? StepDestination(state, e) ?? StepStandby(state, e) : StepMoving(state, e) ?? StepPrimary(state, e),
     };
 
     /// <summary>The comparison failed. If what stands there is ours, an earlier send of the same swap had won.</summary>

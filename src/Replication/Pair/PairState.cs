@@ -32,6 +32,12 @@ public enum PairPhase
     /// <summary>The standby is taking over, or may be: nothing moves until the role says who runs (rule 5).</summary>
     Frozen,
 
+    /// <summary>Live migration: the state travels; the guest runs here, or is stopped for the rest of it.</summary>
+    Moving,
+
+    /// <summary>Live migration: the destination has everything and may swap the role; the guest stays stopped until the role says who runs.</summary>
+    HandedOff,
+
     /// <summary>The user stops the VM; the swap to <c>stopped</c> is under way.</summary>
     Stopping,
 
@@ -61,6 +67,15 @@ public enum PairPhase
 
     /// <summary>QEMU refused the state; the swap back to the old primary is under way.</summary>
     SwappingBack,
+
+    /// <summary>Live migration: waits for the source to connect.</summary>
+    Expecting,
+
+    /// <summary>Live migration: receives the guest's state.</summary>
+    Arriving,
+
+    /// <summary>Live migration: all is here and handed over; the guest is stopped, the swap to run it is under way.</summary>
+    Landing,
 
     /// <summary>Nothing is left to do; the process cleans up and ends.</summary>
     Gone,
@@ -116,17 +131,32 @@ public sealed record PairState
     /// <summary>Standby, loading or confirming: why the guest that was taken over is dead already, if it is. The swap's outcome is awaited all the same.</summary>
     public string? GuestDied { get; init; }
 
+    /// <summary>
+    /// Live migration. Source, going solo: the guest was handed over, so that the migration is to be undone. Destination: the source has told that it is.
+    /// </summary>
+    public bool IsHandedOver { get; init; }
+
+    /// <summary>Destination: the guest's state is loaded, the guest is stopped.</summary>
+    public bool HasArrived { get; init; }
+
     /// <summary>The guest to take charge of exists already (its keeper died).</summary>
     public bool Adopting { get; init; }
 
     /// <summary>Why the keeper is in this phase, for people.</summary>
     public string Reason { get; init; } = "";
 
+    /// <summary>Waits for a guest that moves here.</summary>
+    public bool IsDestination => Phase is >= PairPhase.Expecting and <= PairPhase.Landing;
+
     public bool IsStandby => Phase is >= PairPhase.Waiting and < PairPhase.Gone;
 
     /// <summary>A keeper that shall run a guest: it claims the role first.</summary>
     public static PairState ForPrimary(Member me, bool adopting) =>
         new() { Me = me, Phase = PairPhase.Claiming, Adopting = adopting, Reason = adopting ? "adopting the guest" : "starting" };
+
+    /// <summary>A keeper to which a guest shall move.</summary>
+    public static PairState ForDestination(Member me) =>
+        new() { Me = me, Phase = PairPhase.Expecting, Reason = "waiting for the source" };
 
     /// <summary>A keeper that shall stand by.</summary>
     public static PairState ForStandby(Member me) =>

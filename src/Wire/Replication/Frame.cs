@@ -59,6 +59,9 @@ public enum FrameType : byte
 
     /// <summary>Either way, on its own connection: alive. The epoch field counts.</summary>
     Heartbeat = 30,
+
+    /// <summary>JSON, source to destination of a live migration: you may let the guest run (<see cref="HandOver"/>).</summary>
+    HandOver = 40,
 }
 
 /// <summary>

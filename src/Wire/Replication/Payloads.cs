@@ -10,6 +10,12 @@ public enum ConnectionKind
 {
     [JsonStringEnumMemberName("data")] Data,
     [JsonStringEnumMemberName("heartbeat")] Heartbeat,
+
+    /// <summary>Live migration: QEMU's stream, in chunks, and nothing else after the Welcome.</summary>
+    [JsonStringEnumMemberName("migration")] Migration,
+
+    /// <summary>Live migration: what the two keepers have to say to each other. Comes first.</summary>
+    [JsonStringEnumMemberName("migration-control")] MigrationControl,
 }
 
 /// <summary>The primary's first words. Both sides must agree on everything that shapes the guest, or the standby refuses.</summary>
@@ -29,6 +35,18 @@ public sealed record Welcome(string Host, string Incarnation, int Speaks = Diale
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, PayloadJson.Default.Welcome);
 
     public static Welcome Parse(ReadOnlySpan<byte> json) => PayloadJson.Read(json, PayloadJson.Default.Welcome, "Welcome");
+}
+
+/// <summary>The end of a live migration on the source: its guest is stopped and stays so, unless the source wins a swap of the role.</summary>
+/// <param name="Role">The role, JSON.</param>
+/// <param name="Revision">The store's revision of it: the only one that the destination may swap.</param>
+/// <param name="ElapsedMs">Since the migration began.</param>
+/// <param name="StoppedMs">For how long the guest has been stopped.</param>
+public sealed record HandOver(string Role, long Revision, string Policy, double ElapsedMs, double StoppedMs, double PredictedPauseMs, long Iterations, long SentBytes)
+{
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, PayloadJson.Default.HandOver);
+
+    public static HandOver Parse(ReadOnlySpan<byte> json) => PayloadJson.Read(json, PayloadJson.Default.HandOver, "HandOver");
 }
 
 /// <summary>
@@ -123,6 +141,7 @@ public static class FrameBatch
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(Hello))]
 [JsonSerializable(typeof(Welcome))]
+[JsonSerializable(typeof(HandOver))]
 internal sealed partial class PayloadJson : JsonSerializerContext
 {
     internal static T Read<T>(ReadOnlySpan<byte> json, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type, string what)
