@@ -26,9 +26,11 @@ internal sealed partial class KeeperProcess
                 "protectable" => RequireProtectableAsync(cancellation),
                 "unprotect" => UnprotectAsync(cancellation),
                 "takeover" => TakeOverAsync(cancellation),
+                "migrate" => MigrateAsync(request, cancellation),
+                "migrate-cancel" => CancelMoveAsync(cancellation),
                 "set" => ChangeAsync(request),
                 "stop" => StopAsync(request.Force, cancellation),
-                _ => throw new PolluxException($"'{request.Do}' is no request", "status, protectable, protect, unprotect, takeover, set or stop"),
+                _ => throw new PolluxException($"'{request.Do}' is no request", "status, protectable, protect, unprotect, takeover, migrate, migrate-cancel, set or stop"),
             }).ConfigureAwait(false);
             return new KeeperResponse(null, Status());
         }
@@ -171,13 +173,13 @@ internal sealed partial class KeeperProcess
         var pool = session?.Pool ?? _standby?.Pool;
         return new KeeperStatus(
             _machine.Spec.Name, _me.Host, _me.Incarnation, Environment.ProcessId, guest is { HasExited: false } ? guest.Process.Pid : null,
-            state.IsStandby ? "standby" : "primary", PhaseName(state), NoteOf(state), state.Role,
+            state.IsDestination ? "destination" : state.IsStandby ? "standby" : "primary", PhaseName(state), NoteOf(state), state.Role,
             _machine.Version.ToString(), _machine.Accelerator == Accelerator.Kvm ? "kvm" : "tcg",
             session?.Stats.Status() ?? new CheckpointStatus(0, state.IsStandby ? state.Acknowledged.Value : 0, 0, new(0, 0, 0), new(0, 0, 0)),
             pool is null ? new BufferStatus(0, 0, 0, 0) : new BufferStatus(
                 pool.UsedBytes, pool.AllocatedBytes, pool.CeilingBytes, session?.Waits ?? pool.Waits, pool.PeakBytes, pool.TargetBytes),
             new NetworkStatus(network.Held, network.Released, network.Dropped, network.Ingress, network.Replayed, network.Repeated, _cutOff),
-            _takeover.Last, _tuning.ToSettings(), _store.IsAnswering, ScrubStatus(), ShippingStatus(session));
+            _takeover.Last, _tuning.ToSettings(), _store.IsAnswering, ScrubStatus(), ShippingStatus(session), MoveStatus());
     }
 
     private ShippingStatus? ShippingStatus(ProtectionSession? session)
@@ -213,7 +215,7 @@ internal sealed partial class KeeperProcess
 
     private static bool WaitsForRole(PairPhase phase) => phase is
         PairPhase.Claiming or PairPhase.Verifying or PairPhase.Protecting or PairPhase.GoingSolo or PairPhase.Frozen or PairPhase.Stopping
-        or PairPhase.Deciding or PairPhase.Taking or PairPhase.Confirming or PairPhase.SwappingBack;
+        or PairPhase.HandedOff or PairPhase.Deciding or PairPhase.Taking or PairPhase.Confirming or PairPhase.SwappingBack or PairPhase.Landing;
 
     private static string Because(PairState state) => state.Reason.Length == 0 ? "" : $" ({state.Reason})";
 
@@ -223,6 +225,8 @@ internal sealed partial class KeeperProcess
         PairPhase.Alone => _guest is null ? "starting" : "running",
         PairPhase.Syncing or PairPhase.Protecting => "syncing",
         PairPhase.Protected => "protected",
+        PairPhase.Moving or PairPhase.HandedOff => "moving",
+        PairPhase.Expecting or PairPhase.Arriving or PairPhase.Landing => "arriving",
         PairPhase.Verifying or PairPhase.HandingOver or PairPhase.GoingSolo or PairPhase.Frozen => "holding",
         PairPhase.Waiting => _standby is null ? "standby-preparing" : "standby-waiting",
         PairPhase.Receiving or PairPhase.Ready => "standby-syncing",

@@ -46,12 +46,13 @@ internal sealed partial class KeeperProcess
         await _leaving.CancelAsync().ConfigureAwait(false);
         _roles.Dispose();
         await CloseStandbyAsync().ConfigureAwait(false);
+        await CloseMoveAsync().ConfigureAwait(false);
         if (_guest is not null)
         {
             await _guest.DisposeAsync().ConfigureAwait(false);
         }
         await ClearAsync(_machine.Directory, _machine.Config).ConfigureAwait(false);
-        if (_machine.Config.Start == KeeperStart.Standby)
+        if (_machine.Config.Start is KeeperStart.Standby or KeeperStart.Destination)
         {
             await SayGoodbyeAsync(why).ConfigureAwait(false);
         }
@@ -60,7 +61,7 @@ internal sealed partial class KeeperProcess
     /// <summary>A standby that failed says why; one that was sent away, or took over and stopped, leaves no trace.</summary>
     private async Task SayGoodbyeAsync(string why)
     {
-        if (_stopWanted || _takeover.Last is not null)
+        if (_stopWanted || _takeover.Last is not null || _lastMove is not null)
         {
             await ForgetEndpointAsync().ConfigureAwait(false);
             return;

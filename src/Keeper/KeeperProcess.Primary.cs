@@ -60,11 +60,9 @@ internal sealed partial class KeeperProcess
     private void BeginProtection(Member standby)
     {
         var target = Volatile.Read(ref _target)!;
-        var hello = new Hello(
-            ConnectionKind.Data, _machine.Spec.Name.Value, _me.Host.Value, _me.Incarnation.Value, standby.Incarnation.Value,
-            _machine.SpecDigest, _machine.Qemu, _machine.RamBytes, _tuning.HeartbeatMs, _tuning.DetectionMs);
+        var hello = HelloTo(standby, ConnectionKind.Data);
         var options = new ProtectionOptions(
-            standby, () => StandbyConnector.Connect(target, _tls, hello), () => _tuning.TriggerSettings, _tuning.Transmission,
+            standby, () => PeerConnector.Connect(target, _tls, hello), () => _tuning.TriggerSettings, _tuning.Transmission,
             _machine.Directory.PathsOf("").Channel, BufferCeiling(), _tuning.HeartbeatMs, _tuning.DetectionMs,
             _machine.Spec.FaultTolerance.Shipping == "changes", Scrub());
         ProtectionSession? session = null;
@@ -72,6 +70,10 @@ internal sealed partial class KeeperProcess
         _session = session;
         session.Begin();
     }
+
+    private Hello HelloTo(Member peer, ConnectionKind kind) => new(
+        kind, _machine.Spec.Name.Value, _me.Host.Value, _me.Incarnation.Value, peer.Incarnation.Value,
+        _machine.SpecDigest, _machine.Qemu, _machine.RamBytes, _tuning.HeartbeatMs, _tuning.DetectionMs);
 
     private ScrubOptions? Scrub() => _machine.Spec.FaultTolerance.ScrubSeconds is > 0 and var seconds && _machine.Directory.ReadRecord() is { } record
         ? new ScrubOptions(record.RamFile, _machine.RamBytes, TimeSpan.FromSeconds(seconds), NoteScrubAlarm)

@@ -7,6 +7,7 @@ using Pollux.Keeper.Events;
 using Pollux.Keeper.Guests;
 using Pollux.Keeper.Primary;
 using Pollux.Linux.Memory;
+using Pollux.Migration.Streaming;
 using Pollux.Qemu.Checkpointing;
 using Pollux.Qemu.Process;
 using Pollux.Qemu.Qmp;
@@ -50,9 +51,12 @@ internal sealed partial class KeeperProcess : IPairEdge
         (_machine, _orphan, _store, _tls) = (machine, orphan, store, tls);
         _me = new Member(machine.Config.Host, machine.Incarnation);
         _tuning = Tuning.Of(machine.Spec.FaultTolerance).With(machine.Config.Settings ?? new ProtectionSettings());
-        var initial = machine.Config.Start == KeeperStart.Standby
-            ? PairState.ForStandby(_me)
-            : PairState.ForPrimary(_me, adopting: machine.Config.Start == KeeperStart.Adopt);
+        var initial = machine.Config.Start switch
+        {
+            KeeperStart.Standby => PairState.ForStandby(_me),
+            KeeperStart.Destination => PairState.ForDestination(_me),
+            var start => PairState.ForPrimary(_me, adopting: start == KeeperStart.Adopt),
+        };
         _events = new KeeperEvents(machine.Config);
         _console = new GuestConsole(machine.Directory.Path);
         _loop = new PairLoop(initial, this);
@@ -95,10 +99,12 @@ internal sealed partial class KeeperProcess : IPairEdge
             var watching = _events.WatchAsync(LookForPatience);
             try
             {
-                if (_machine.Config.Start == KeeperStart.Standby)
+                await (_machine.Config.Start switch
                 {
-                    await BecomeStandbyAsync(cancellation).ConfigureAwait(false);
-                }
+                    KeeperStart.Standby => BecomeStandbyAsync(cancellation),
+                    KeeperStart.Destination => BecomeDestinationAsync(cancellation),
+                    _ => Task.CompletedTask,
+                }).ConfigureAwait(false);
                 _loop.Post(new PairEvent.Started());
                 if (_machine.Config.Start == KeeperStart.Adopt)
                 {
@@ -140,7 +146,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     }
 
     /// <summary>What an ended session still had to say is not about the next one.</summary>
-    bool IPairEdge.IsCurrent(object from) => ReferenceEquals(from, _session);
+    bool IPairEdge.IsCurrent(object from) => ReferenceEquals(from, _session) || ReferenceEquals(from, _moving);
 
     private void Do(PairEffect effect)
     {
@@ -149,14 +155,14 @@ internal sealed partial class KeeperProcess : IPairEdge
             case PairEffect.ReadRole read:
                 _roles.Read(read.Again, _loop.State.Question);
                 break;
-            case PairEffect.SwapRole { Again: false } swap when _loop.State.Phase == PairPhase.Confirming && _guest is { IsDying: true }:
+            case PairEffect.SwapRole { Again: false } swap when _loop.State.Phase is PairPhase.Confirming or PairPhase.Landing && _guest is { IsDying: true }:
                 _loop.Post(new PairEvent.SwapUnsent(swap.Swap.Next.Nonce, "its QEMU died when it had loaded"));
                 break;
             case PairEffect.SwapRole swap:
                 _roles.Swap(swap.Swap, swap.Again);
                 break;
             case PairEffect.WatchRole:
-                _roles.Watch(() => _loop.State.Phase == PairPhase.Frozen);
+                _roles.Watch(() => _loop.State.Phase is PairPhase.Frozen or PairPhase.HandedOff);
                 _ = SayWhenOverdueAsync();
                 break;
             case PairEffect.StartGuest start:
@@ -172,7 +178,7 @@ internal sealed partial class KeeperProcess : IPairEdge
                 _ = LeaveAsync(leave.Why);
                 break;
             default:
-                if (!DoForProtection(effect))
+                if (!DoForMove(effect) && !DoForProtection(effect))
                 {
                     DoForStandby(effect);
                 }
@@ -212,6 +218,7 @@ internal sealed partial class KeeperProcess : IPairEdge
         if (adopt)
         {
             await CheckpointChannel.EndColoAsync(guest.Qmp, _leaving.Token).ConfigureAwait(false);
+            await StrayMigration.EndAsync(guest.Qmp, _leaving.Token).ConfigureAwait(false);
         }
         if (_loop.State.Phase != PairPhase.Alone)
         {
@@ -301,7 +308,7 @@ internal sealed partial class KeeperProcess : IPairEdge
             await Task.Delay(TakeoverPatience).ConfigureAwait(false);
             _loop.Post(new PairEvent.TakeoverOverdue());
         }
-        while (_loop.State.Phase is PairPhase.Frozen or PairPhase.Claiming && !_leaving.IsCancellationRequested);
+        while (_loop.State.Phase is PairPhase.Frozen or PairPhase.HandedOff or PairPhase.Claiming && !_leaving.IsCancellationRequested);
     }
 
     /// <summary>

@@ -13,6 +13,9 @@ public enum KeeperStart
     /// <summary>Wait beside another host's primary.</summary>
     [JsonStringEnumMemberName("standby")] Standby,
 
+    /// <summary>Wait for a guest that moves here from another host.</summary>
+    [JsonStringEnumMemberName("destination")] Destination,
+
     /// <summary>Take charge of a QEMU whose keeper died (solo by swap), or kill it when the role names another.</summary>
     [JsonStringEnumMemberName("adopt")] Adopt,
 }

@@ -8,11 +8,21 @@ namespace Pollux.Cluster.Keepers;
 /// A request to a keeper over its control socket (<c>keeper.sock</c> in the run directory): one line of JSON each way,
 /// any number in turn on a connection.
 /// </summary>
-/// <param name="Do">status, protectable (an error when its QEMU could not be checkpointed), protect, unprotect, takeover, set, stop.</param>
-/// <param name="Standby">protect: whom to connect to.</param>
+/// <param name="Do">status, protectable (an error when its QEMU could not be checkpointed), protect, unprotect, takeover, migrate, migrate-cancel, set, stop.</param>
+/// <param name="Standby">protect, migrate: whom to connect to.</param>
 /// <param name="Settings">set: what to change; absent members stay.</param>
 /// <param name="Force">stop: kill instead of asking the guest to power down.</param>
-public sealed record KeeperRequest(string Do, StandbyTarget? Standby = null, ProtectionSettings? Settings = null, bool Force = false);
+/// <param name="Migration">migrate: how.</param>
+public sealed record KeeperRequest(string Do, StandbyTarget? Standby = null, ProtectionSettings? Settings = null, bool Force = false, MigrationSettings? Migration = null);
+
+/// <summary>How a VM shall move. What is null is the default.</summary>
+/// <param name="Policy">mp, stock, relaxed, capped, auto-converge, doubling or ramp.</param>
+/// <param name="MaxPauseMs">The longest pause that the user allows.</param>
+/// <param name="DeadlineSeconds">Then it is given up, and the VM runs on where it is.</param>
+/// <param name="BytesPerSecond">The most that may go over the link.</param>
+/// <param name="DowntimeLimitMs">Of relaxed: QEMU's own limit.</param>
+/// <param name="WhenLonger">throttle, wait or give-up: when the pause cannot be kept.</param>
+public sealed record MigrationSettings(string? Policy = null, int? MaxPauseMs = null, int? DeadlineSeconds = null, long? BytesPerSecond = null, string? WhenLonger = null, int? DowntimeLimitMs = null);
 
 /// <summary>A standby keeper as the primary reaches it.</summary>
 public sealed record StandbyTarget(HostId Host, Incarnation Incarnation, string Address, int Port);
@@ -29,8 +39,8 @@ public sealed record ProtectionSettings(string? Trigger = null, string? Transmis
 public sealed record KeeperResponse(string? Error, KeeperStatus? Status);
 
 /// <summary>The state of one keeper. Times in milliseconds, sizes in bytes.</summary>
-/// <param name="Side">primary or standby.</param>
-/// <param name="Phase">starting, running, syncing, protected, holding, taking, standby-preparing, standby-syncing, standby-ready, stopping.</param>
+/// <param name="Side">primary, standby, or destination of a VM that moves here.</param>
+/// <param name="Phase">starting, running, moving, arriving, syncing, protected, holding, taking, standby-preparing, standby-syncing, standby-ready, stopping.</param>
 /// <param name="HasArbiter">A majority of etcd has answered this keeper within the last seconds; without it a swap of the role waits.</param>
 /// <param name="Note">The reason in plain words: why it is not protected, or what it waits for.</param>
 public sealed record KeeperStatus(
@@ -38,7 +48,28 @@ public sealed record KeeperStatus(
     string Side, string Phase, string Note, Role? Role,
     string QemuVersion, string Accelerator,
     CheckpointStatus Checkpoints, BufferStatus Buffers, NetworkStatus Network, TakeoverStatus? LastTakeover, ProtectionSettings Settings, bool HasArbiter = true,
-    ScrubStatus? Scrub = null, ShippingStatus? Shipping = null);
+    ScrubStatus? Scrub = null, ShippingStatus? Shipping = null, MigrationStatus? Migration = null);
+
+[JsonConverter(typeof(JsonStringEnumConverter<MigrationState>))]
+public enum MigrationState
+{
+    /// <summary>Under way; the VM runs at its source, or is stopped for the rest of it.</summary>
+    [JsonStringEnumMemberName("moving")] Moving,
+
+    /// <summary>The VM runs at its destination.</summary>
+    [JsonStringEnumMemberName("done")] Done,
+
+    /// <summary>Given up: the VM runs on at its source.</summary>
+    [JsonStringEnumMemberName("failed")] Failed,
+}
+
+/// <summary>A live migration: the one under way, or the last one of this keeper. Times in milliseconds.</summary>
+/// <param name="LeftMs">How long it is believed to take still; null: it does not converge as it goes.</param>
+/// <param name="Why">What the policy thinks; failed: why.</param>
+/// <param name="PauseMs">Done: for how long the guest stood still.</param>
+public sealed record MigrationStatus(
+    MigrationState State, string Policy, HostId From, HostId To, double ElapsedMs, long Iteration, long SentBytes, long RemainingBytes, double BytesPerSecond,
+    double PredictedPauseMs, double? LeftMs, int ThrottlePercent, string Why, double? PauseMs = null);
 
 /// <summary>Pauses are QMP RESUME minus STOP. Rates and percentiles are of the last <see cref="WindowSeconds"/>, or of what there has been of them since the settings were last changed.</summary>
 /// <param name="Count">Cuts of this protection, the first copy not counted.</param>

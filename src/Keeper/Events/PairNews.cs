@@ -35,6 +35,9 @@ internal static class PairNews
         var (from, to) when from == to => null,
         (PairPhase.Claiming, PairPhase.Alone) => Info(EventKinds.Started, after.Reason),
         (PairPhase.Claiming, PairPhase.Gone) => Warning(EventKinds.StartFailed, after.Reason),
+        (PairPhase.Alone, PairPhase.Moving) => Info(EventKinds.Moving, after.Reason),
+        (PairPhase.Moving or PairPhase.HandedOff, PairPhase.Alone) or (PairPhase.GoingSolo, PairPhase.Alone) when before.Phase != PairPhase.GoingSolo || before.IsHandedOver =>
+            Warning(EventKinds.MoveFailed, $"stays on {after.Me.Host}: {after.Reason}"),
         (PairPhase.Alone, PairPhase.Syncing) => Info(EventKinds.Syncing, $"{after.Reason}; not protected until it is full and a takeover is rehearsed"),
         (PairPhase.Syncing, PairPhase.Alone) => after.Reason == ByUser
             ? Info(EventKinds.Unprotected, after.Reason)
@@ -53,6 +56,8 @@ internal static class PairNews
             ? $"its QEMU is dead on {after.Me.Host}, so {before.Role?.Standby?.Host} shall take over: {after.Reason}"
             : $"its QEMU is dead: {after.Reason}"),
         (PairPhase.Stopping, _) => Info(EventKinds.Stopped, after.Reason),
+        (PairPhase.HandedOff, _) => Info(EventKinds.HandedOver, after.Reason),
+        (PairPhase.GoingSolo or PairPhase.Frozen, _) when before.IsHandedOver => Info(EventKinds.HandedOver, after.Reason),
         (PairPhase.Frozen, _) when before.Final is not null => Info(EventKinds.HandedOver, after.Reason),
         _ => Warning(EventKinds.Superseded, $"this side's copy of the guest was thrown away: {after.Reason}"),
     };
@@ -60,6 +65,8 @@ internal static class PairNews
     private static EventDraft? OfStandby(PairState before, PairState after, PairEvent because) => (before.Phase, after.Phase) switch
     {
         var (from, to) when from == to => null,
+        (PairPhase.Landing, PairPhase.Alone) => Info(EventKinds.Moved, after.Reason),
+        (PairPhase.Expecting or PairPhase.Arriving or PairPhase.Landing, PairPhase.Gone) => Info(EventKinds.MoveFailed, $"does not come to {after.Me.Host}: {after.Reason}"),
         (PairPhase.SwappingBack, PairPhase.Gone) => new(EventKinds.TakeoverFailed, EventWeight.Alarm, $"the takeover failed, and was given back: {after.Reason}"),
         (PairPhase.Taking or PairPhase.Loading or PairPhase.Confirming, PairPhase.Gone) =>
             new(EventKinds.TakeoverFailed, EventWeight.Alarm, $"the takeover failed: {after.Reason}"),

@@ -93,6 +93,18 @@ internal sealed class Guest : IAsyncDisposable
         }
     }
 
+    /// <summary>What came since <see cref="HoldIngress"/>, a <see cref="FrameBatch"/>: for the guest's copy on another host.</summary>
+    public byte[] TakeHeldIngress()
+    {
+        var batch = new byte[FrameHeader.MaxPayloadBytes];
+        var used = 0;
+        foreach (var nic in _nics)
+        {
+            nic.TakeHeldIngress(batch, ref used);
+        }
+        return batch[..used];
+    }
+
     /// <summary>Reads what the guest, stopped for a cut, has already sent.</summary>
     public void DrainEgress()
     {

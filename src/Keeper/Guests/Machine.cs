@@ -5,6 +5,7 @@ using Pollux.Core;
 using Pollux.Linux.Memory;
 using Pollux.Qemu.Process;
 using Pollux.Qemu.Spec;
+using Pollux.Replication.Pair;
 
 namespace Pollux.Keeper.Guests;
 
@@ -20,6 +21,9 @@ internal sealed record Machine(KeeperConfig Config, VmSpec Spec, QemuVersion Ver
 
     /// <summary>State moves only between equals.</summary>
     public string Qemu => $"{Version} ({(Accelerator == Accelerator.Kvm ? "kvm" : "tcg")})";
+
+    /// <summary>What another keeper must agree with before it may send this machine's state.</summary>
+    public PeerTerms TermsOf(Member me) => new(Spec.Name, me, SpecDigest, Qemu, RamBytes);
 
     /// <exception cref="PolluxException">The spec or the configuration is wrong, or QEMU is not there.</exception>
     public static async Task<Machine> PlanAsync(KeeperConfig config, VmDirectory directory, Incarnation incarnation, CancellationToken cancellation)

@@ -1,7 +1,4 @@
 using System.Net;
-using System.Net.Security;
-using System.Net.Sockets;
-using System.Security.Authentication;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
 using Pollux.Core;
@@ -16,43 +13,30 @@ using Pollux.Wire.Replication;
 
 namespace Pollux.Keeper.Standby;
 
-/// <summary>What a standby insists on before it lets a primary in.</summary>
-internal sealed record StandbyTerms(VmName Vm, Member Me, string SpecDigest, string QemuVersion, long RamBytes);
-
 /// <summary>
-/// The standby's end of the link: accepts one primary, on two connections (data, heartbeats), and feeds the image. Who shows no
-/// certificate of this cluster, or speaks of another VM, incarnation, spec or QEMU, gets a reason and nothing else.
+/// The standby's end of the link: accepts one primary, on two connections (data, heartbeats), and feeds the image.
 /// </summary>
 internal sealed class StandbyService : IReceiverEvents, IDisposable
 {
-    private static readonly TimeSpan HandshakeWithin = TimeSpan.FromSeconds(5);
-    private const int MaxHandshakes = 8;
-
-    private readonly StandbyTerms _terms;
-    private readonly PeerTls _tls;
     private readonly Guest _guest;
     private readonly StandbyImage _image;
     private readonly ChunkPool _pool;
     private readonly Action<PairEvent> _post;
-    private readonly TcpListener _listener;
+    private readonly PeerListener _listener;
     private readonly Lock _lock = new();
-    private readonly SemaphoreSlim _handshakes = new(MaxHandshakes);
     private EpochReceiver? _receiver;
     private LinkSender? _sender;
     private HeartbeatLink? _heartbeat;
     private Member? _primary;
-    private int _refused;
     private volatile bool _closed;
 
-    public StandbyService(StandbyTerms terms, IPAddress address, PeerTls tls, Guest guest, StandbyImage image, ChunkPool pool, Action<PairEvent> post)
+    public StandbyService(PeerTerms terms, IPAddress address, PeerTls tls, Guest guest, StandbyImage image, ChunkPool pool, Action<PairEvent> post)
     {
-        (_terms, _tls, _guest, _image, _pool, _post) = (terms, tls, guest, image, pool, post);
-        _listener = new TcpListener(address, 0);
-        _listener.Start();
-        new Thread(Accept) { IsBackground = true, Name = "standby accept" }.Start();
+        (_guest, _image, _pool, _post) = (guest, image, pool, post);
+        _listener = new PeerListener(terms, address, tls, Objection, Admit);
     }
 
-    public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
+    public int Port => _listener.Port;
     public IngressLog Ingress { get; } = new();
     public EgressLog Egress { get; } = new();
     public ScrubAlarms Alarms { get; } = new();
@@ -88,7 +72,7 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
             }
             _closed = true;
         }
-        _listener.Stop();
+        _listener.Dispose();
         _heartbeat?.Dispose();
         _sender?.FinishUrgent(TimeSpan.FromMilliseconds(100));
         _receiver?.Dispose();
@@ -142,100 +126,22 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
         }
     }
 
-    private void Accept()
-    {
-        try
-        {
-            while (!_closed)
-            {
-                var client = _listener.AcceptTcpClient();
-                _handshakes.Wait();
-                new Thread(() => Handshake(client)) { IsBackground = true, Name = "standby handshake" }.Start();
-            }
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException or InvalidOperationException)
-        {
-            // Closed.
-        }
-    }
-
-    private void Handshake(TcpClient client)
-    {
-        SslStream? stream = null;
-        try
-        {
-            client.NoDelay = true;
-            DataTimeout.Apply(client.Client);
-            client.ReceiveTimeout = client.SendTimeout = (int)HandshakeWithin.TotalMilliseconds;
-            stream = new SslStream(client.GetStream());
-            stream.AuthenticateAsServer(_tls.ForServer());
-            var frames = new FrameStream(stream);
-            var header = frames.ReadHeader();
-            if (header.Type != FrameType.Hello)
-            {
-                throw new WireFormatException($"a {header.Type} frame came where Hello is expected");
-            }
-            var hello = Hello.Parse(frames.ReadPayload(header));
-            if (Objection(hello, PeerTls.PeerOf(stream)) is { } why)
-            {
-                SayRefused($"refused {client.Client.RemoteEndPoint}: {why}");
-                frames.Write(FrameType.Refuse, 0, System.Text.Encoding.UTF8.GetBytes(why));
-                frames.Dispose();
-                return;
-            }
-            frames.Write(FrameType.Welcome, 0, new Welcome(_terms.Me.Host.Value, _terms.Me.Incarnation.Value, Dialect.Newest).ToJson());
-            client.ReceiveTimeout = client.SendTimeout = 0;
-            if (hello.Kind == ConnectionKind.Heartbeat)
-            {
-                HeartbeatPriority.Apply(client.Client);
-            }
-            Admit(hello, frames);
-            stream = null;
-        }
-        catch (Exception e) when (e is IOException or AuthenticationException or PolluxException or SocketException or ObjectDisposedException or InvalidOperationException)
-        {
-            SayRefused($"a connection came to nothing: {e.Message}");
-        }
-        finally
-        {
-            stream?.Dispose();
-            _handshakes.Release();
-        }
-    }
-
-    /// <summary>Whoever can reach the port can make such lines: the log must not fill the host's memory.</summary>
-    private void SayRefused(string line)
-    {
-        const int saidEach = 20;
-        const int thenEvery = 1000;
-        var count = Interlocked.Increment(ref _refused);
-        if (count <= saidEach || count % thenEvery == 0)
-        {
-            KeeperLog.Say(count > saidEach ? $"{line} ({count} so far)" : line);
-        }
-    }
-
-    private string? Objection(Hello hello, HostId peer)
+    private string? Objection(Hello hello)
     {
         lock (_lock)
         {
             return hello switch
             {
-                _ when hello.Host != peer.Value => $"the certificate is {peer}'s, but {hello.Host} is said to call",
-                _ when hello.Vm != _terms.Vm.Value => $"this keeper keeps {_terms.Vm}, not {hello.Vm}",
-                _ when hello.ExpectedIncarnation != _terms.Me.Incarnation.Value => $"this keeper is {_terms.Me.Incarnation}, not {hello.ExpectedIncarnation}",
-                _ when hello.SpecDigest != _terms.SpecDigest => "the two sides have different specs of this VM",
-                _ when hello.QemuVersion != _terms.QemuVersion => $"the primary has QEMU {hello.QemuVersion}, this standby {_terms.QemuVersion}",
-                _ when hello.RamBytes != _terms.RamBytes => $"the primary's guest has {hello.RamBytes} bytes of RAM, this standby's {_terms.RamBytes}",
                 _ when _closed => "this standby is leaving",
                 { Kind: ConnectionKind.Data } when _receiver is not null => "there is a primary already",
                 { Kind: ConnectionKind.Heartbeat } when _heartbeat is not null || _primary is null || _primary.Incarnation.Value != hello.Incarnation => "the data connection comes first",
+                { Kind: ConnectionKind.Migration or ConnectionKind.MigrationControl } => "this keeper stands by; nothing can move here",
                 _ => null,
             };
         }
     }
 
-    private void Admit(Hello hello, FrameStream frames)
+    private void Admit(Hello hello, FrameStream frames, Action welcome)
     {
         lock (_lock)
         {
@@ -248,12 +154,14 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
             if (hello.Kind == ConnectionKind.Data)
             {
                 _primary = new Member(HostId.Create(hello.Host), new Incarnation(hello.Incarnation));
+                welcome();
                 _sender = new LinkSender(frames, "standby", null, null, why => Report(new PairEvent.LinkDown(why)));
                 _receiver = new EpochReceiver(frames, _image, _pool, "standby", this);
                 Report(new PairEvent.PrimaryConnected(_primary));
                 _receiver.Start();
                 return;
             }
+            welcome();
             _heartbeat = new HeartbeatLink(frames, "standby", hello.HeartbeatMs, hello.DetectionMs, Judge);
             _heartbeat.Start();
         }

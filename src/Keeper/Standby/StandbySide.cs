@@ -39,7 +39,7 @@ internal sealed class StandbySide : IAsyncDisposable
         (Guest, _ram, _incoming, _rehearsal) = (guest, ram, incoming, rehearsal);
         _image = new StandbyImage(ram, QemuCommandLine.RamBlock);
         _pool = new ChunkPool(machine.RamBytes + machine.RamBytes / PageBytes * HeaderBytesMost + SlackBytes);
-        var terms = new StandbyTerms(machine.Spec.Name, me, machine.SpecDigest, machine.Qemu, machine.RamBytes);
+        var terms = machine.TermsOf(me);
         Service = new StandbyService(terms, IPAddress.Parse(machine.Config.ListenAddress), tls, guest, _image, _pool, post);
     }
 

@@ -7,18 +7,18 @@ using Pollux.Replication.Link;
 using Pollux.Wire;
 using Pollux.Wire.Replication;
 
-namespace Pollux.Keeper.Primary;
+namespace Pollux.Keeper;
 
 /// <summary>The two connections to a standby that let this primary in.</summary>
 /// <param name="Speaks">The newest <see cref="Dialect"/> that it understands.</param>
 internal sealed record StandbyConnection(FrameStream Data, FrameStream Heartbeat, int Speaks);
 
-/// <summary>How a primary reaches its standby: mutual TLS, then Hello and Welcome, once for data and once for heartbeats.</summary>
-internal static class StandbyConnector
+/// <summary>How a keeper reaches another one that waits: mutual TLS, then Hello and Welcome.</summary>
+internal static class PeerConnector
 {
     private static readonly TimeSpan Within = TimeSpan.FromSeconds(5);
 
-    /// <summary>Throws <see cref="PolluxException"/> with the standby's own words when it refuses.</summary>
+    /// <summary>Once for data and once for heartbeats. Throws <see cref="PolluxException"/> with the standby's own words when it refuses.</summary>
     public static StandbyConnection Connect(StandbyTarget standby, PeerTls tls, Hello hello)
     {
         var (data, welcome) = ConnectOne(standby, tls, hello with { Kind = ConnectionKind.Data });
@@ -33,11 +33,12 @@ internal static class StandbyConnector
         }
     }
 
-    private static (FrameStream Frames, Welcome Welcome) ConnectOne(StandbyTarget standby, PeerTls tls, Hello hello)
+    /// <summary>One connection, of the kind that <paramref name="hello"/> says.</summary>
+    public static (FrameStream Frames, Welcome Welcome) ConnectOne(StandbyTarget standby, PeerTls tls, Hello hello)
     {
         var client = new TcpClient { NoDelay = true };
         DataTimeout.Apply(client.Client);
-        if (hello.Kind == ConnectionKind.Heartbeat)
+        if (hello.Kind is ConnectionKind.Heartbeat or ConnectionKind.MigrationControl)
         {
             HeartbeatPriority.Apply(client.Client);
         }

@@ -1,0 +1,179 @@
+using System.Net.Sockets;
+using Pollux.Cluster.Keepers;
+using Pollux.Cluster.Store;
+using Pollux.Core;
+using Pollux.Keeper.Guests;
+using Pollux.Keeper.Moving;
+using Pollux.Replication.Pair;
+
+namespace Pollux.Keeper;
+
+/// <content>Live migration: the guest leaves for another host, or comes from one.</content>
+internal sealed partial class KeeperProcess
+{
+    private volatile MovingSource? _moving;
+    private volatile MovingDestination? _destination;
+    private MigrationSettings _moveSettings = new();
+
+    /// <summary>What the last migration here came to.</summary>
+    private volatile MigrationStatus? _lastMove;
+
+    private bool DoForMove(PairEffect effect)
+    {
+        switch (effect)
+        {
+            case PairEffect.BeginMigration begin:
+                BeginMove(begin.Destination);
+                return true;
+            case PairEffect.CompleteMigration:
+                _moving?.Complete();
+                return true;
+            case PairEffect.TellHandOver hand:
+                _moving?.TellHandOver(hand.Role, hand.Revision);
+                _ = SayWhenOverdueAsync();
+                return true;
+            case PairEffect.EndMigration end:
+                EndMove(end.Why);
+                return true;
+            case PairEffect.RunGuest:
+                Beside(RunArrivedAsync, e => new PairEvent.QemuExited($"it could not be let run: {e.Message}"));
+                return true;
+            case PairEffect.TellDismiss dismiss when _moving is { } moving:
+                moving.Dismiss(dismiss.Why);
+                return true;
+            case PairEffect.TellDismiss dismiss when _destination is { } destination:
+                destination.Dismiss(dismiss.Why);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private void BeginMove(Member destination)
+    {
+        var target = Volatile.Read(ref _target)!;
+        var settings = _moveSettings;
+        var policy = MoveTerms.PolicyOf(settings);
+        var options = new MoveOptions(
+            destination, kind => PeerConnector.ConnectOne(target, _tls, HelloTo(destination, kind)).Frames, policy,
+            MoveTerms.Of(settings, _machine.RamBytes), _machine.Directory.PathsOf("").Channel);
+        _lastMove = null;
+        MovingSource? moving = null;
+        moving = new MovingSource(_guest!, options, e => _loop.Post(e, from: moving));
+        _moving = moving;
+        moving.Begin();
+    }
+
+    private void EndMove(string why)
+    {
+        if (Interlocked.Exchange(ref _moving, null) is not { } moving)
+        {
+            return;
+        }
+        _lastMove = StatusOf(moving, MigrationState.Failed, why);
+        _sessionEnded = moving.EndAsync(why);
+    }
+
+    private MigrationStatus? MoveStatus() => _moving is { } moving
+        ? StatusOf(moving, MigrationState.Moving, null)
+        : _destination?.Result ?? _lastMove;
+
+    private MigrationStatus StatusOf(MovingSource moving, MigrationState state, string? why)
+    {
+        var (policy, progress) = (MoveTerms.PolicyNameOf(_moveSettings), moving.Progress);
+        return progress is null
+            ? new MigrationStatus(state, policy, _me.Host, moving.Destination.Host, 0, 0, 0, 0, 0, 0, null, 0, why ?? "")
+            : new MigrationStatus(
+                state, policy, _me.Host, moving.Destination.Host, Math.Round(progress.ElapsedMs), progress.Iteration, progress.SentBytes, progress.RemainingBytes,
+                Math.Round(progress.BytesPerSecond), Math.Round(progress.PredictedPauseMs, 1), progress.LeftMs, progress.ThrottlePercent, why ?? progress.Why);
+    }
+
+    private async Task BecomeDestinationAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            await TellEndpointAsync(StandbyState.Preparing, 0, null).ConfigureAwait(false);
+            var destination = await MovingDestination.PrepareAsync(_machine, _me, _tls, e => _loop.Post(e), AttachAsync, cancellation).ConfigureAwait(false);
+            _guest = destination.Guest;
+            _destination = destination;
+            await TellEndpointAsync(StandbyState.Ready, destination.Port, null).ConfigureAwait(false);
+            _ = LeaveWhenNobodyComesAsync();
+        }
+        catch (Exception e) when (e is PolluxException or IOException or SocketException)
+        {
+            KeeperLog.Say($"cannot take it in: {e.Message}");
+            _loop.Post(new PairEvent.ArrivalFailed(e.Message));
+        }
+    }
+
+    private async Task LeaveWhenNobodyComesAsync()
+    {
+        await Task.Delay(MovePatience.Expect, _leaving.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (_loop.State.Phase == PairPhase.Expecting)
+        {
+            _loop.Post(new PairEvent.Dismissed($"no source came within {MovePatience.Expect.TotalSeconds:0} s"));
+        }
+    }
+
+    private async Task RunArrivedAsync()
+    {
+        var destination = _destination!;
+        await destination.RunAsync().ConfigureAwait(false);
+        _lastMove = destination.Result;
+        await CloseMoveAsync().ConfigureAwait(false);
+    }
+
+    private async Task CloseMoveAsync()
+    {
+        if (Interlocked.Exchange(ref _destination, null) is { } destination)
+        {
+            await destination.DisposeAsync().ConfigureAwait(false);
+        }
+        if (Interlocked.Exchange(ref _moving, null) is { } moving)
+        {
+            await moving.CloseAsync().ConfigureAwait(false);
+        }
+    }
+
+    private async Task MigrateAsync(KeeperRequest request, CancellationToken cancellation)
+    {
+        var target = request.Standby ?? throw new PolluxException("migrate needs a member 'standby'");
+        var settings = request.Migration ?? new MigrationSettings();
+        MoveTerms.Check(settings);
+        var state = _loop.State;
+        if (state.Phase == PairPhase.Moving && state.Peer?.Incarnation == target.Incarnation)
+        {
+            return; // asked twice
+        }
+        if (state.Phase != PairPhase.Alone || _guest is not { } guest)
+        {
+            throw new PolluxException($"{_machine.Spec.Name} cannot move while it is {PhaseName(state)}{Because(state)}");
+        }
+        await _sessionEnded.WaitAsync(cancellation).ConfigureAwait(false);
+        await RequireMovableAsync(guest, cancellation).ConfigureAwait(false);
+        (_moveSettings, _target) = (settings, target);
+        _loop.Post(new PairEvent.MigrateRequested(new Member(target.Host, target.Incarnation)));
+        await UntilAsync(s => s.Phase != PairPhase.Alone, cancellation).ConfigureAwait(false);
+    }
+
+    private async Task CancelMoveAsync(CancellationToken cancellation)
+    {
+        if (_loop.State.Phase is not (PairPhase.Moving or PairPhase.HandedOff))
+        {
+            throw new PolluxException($"{_machine.Spec.Name} does not move", "see 'pollux vm show'");
+        }
+        _loop.Post(new PairEvent.MigrationCancelled());
+        await UntilAsync(s => s.Phase is PairPhase.Alone or PairPhase.Gone, cancellation).ConfigureAwait(false);
+    }
+
+    /// <exception cref="PolluxException">QEMU could not give this guest's state away, in its words.</exception>
+    private static async Task RequireMovableAsync(Guest guest, CancellationToken cancellation)
+    {
+        var migration = await guest.Qmp.ExecuteAsync("query-migrate", null, cancellation).ConfigureAwait(false);
+        if (migration.TryGetProperty("blocked-reasons", out var reasons))
+        {
+            throw new PolluxException(
+                $"QEMU cannot move this guest: {string.Join("; ", reasons.EnumerateArray().Select(r => r.GetString()))}", "take that device out of the VM and start it anew");
+        }
+    }
+}

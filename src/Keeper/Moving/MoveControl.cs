@@ -1,0 +1,106 @@
+using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Text;
+using Pollux.Core;
+using Pollux.Replication.Link;
+using Pollux.Wire;
+using Pollux.Wire.Replication;
+
+namespace Pollux.Keeper.Moving;
+
+/// <summary>
+/// What the two keepers of a live migration say to each other, beside the stream. A beat every second keeps a dead host from being waited for.
+/// </summary>
+internal sealed class MoveControl : IDisposable
+{
+    private static readonly TimeSpan BeatEvery = TimeSpan.FromSeconds(1);
+    private readonly FrameStream _frames;
+    private readonly Action<FrameHeader, byte[]> _hear;
+    private readonly Action<string> _ended;
+    private readonly Lock _writing = new();
+    private readonly CancellationTokenSource _closed = new();
+
+    /// <param name="hear">Called for every frame but beats, on a thread of this object's.</param>
+    /// <param name="ended">Called once, with the reason, when the other side cannot be heard any more.</param>
+    public MoveControl(FrameStream frames, Action<FrameHeader, byte[]> hear, Action<string> ended)
+    {
+        (_frames, _hear, _ended) = (frames, hear, ended);
+        if (frames.Stream is { CanTimeout: true } stream)
+        {
+            stream.ReadTimeout = stream.WriteTimeout = (int)MovePatience.Silence.TotalMilliseconds;
+        }
+        new Thread(Read) { IsBackground = true, Name = "move control in" }.Start();
+        _ = BeatAsync();
+    }
+
+    public void Tell(FrameType type, string text) => Tell(type, Encoding.UTF8.GetBytes(text));
+
+    /// <summary>Written at once. That it cannot be is the end of the connection, which is told elsewhere.</summary>
+    public void Tell(FrameType type, byte[] payload)
+    {
+        try
+        {
+            lock (_writing)
+            {
+                _frames.Write(type, 0, payload);
+            }
+        }
+        catch (Exception e) when (IsEnd(e))
+        {
+            KeeperLog.Say($"{type} cannot be told: {e.Message}");
+        }
+    }
+
+    public void Dispose()
+    {
+        _closed.Cancel();
+        _frames.Dispose();
+    }
+
+    private async Task BeatAsync()
+    {
+        while (!_closed.IsCancellationRequested)
+        {
+            await Task.Delay(BeatEvery, _closed.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (!_closed.IsCancellationRequested)
+            {
+                Tell(FrameType.Heartbeat, []);
+            }
+        }
+    }
+
+    private void Read()
+    {
+        try
+        {
+            while (true)
+            {
+                var header = _frames.ReadHeader();
+                var payload = _frames.ReadPayload(header);
+                if (header.Type != FrameType.Heartbeat)
+                {
+                    _hear(header, payload);
+                }
+            }
+        }
+        catch (Exception e) when (IsEnd(e))
+        {
+            if (!_closed.IsCancellationRequested)
+            {
+                _ended(e is EndOfStreamException ? "the other side closed it" : e.Message);
+            }
+        }
+    }
+
+    private static bool IsEnd(Exception e) =>
+        e is IOException or SocketException or PolluxException or ObjectDisposedException or InvalidOperationException or AuthenticationException;
+}
+
+internal static class MovePatience
+{
+    /// <summary>A side that is not heard for so long is dead or cut off.</summary>
+    public static readonly TimeSpan Silence = TimeSpan.FromSeconds(5);
+
+    /// <summary>A destination to which nobody comes.</summary>
+    public static readonly TimeSpan Expect = TimeSpan.FromSeconds(30);
+}

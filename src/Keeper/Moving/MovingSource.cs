@@ -1,0 +1,161 @@
+using System.Diagnostics;
+using System.Text;
+using Pollux.Cluster.Keepers;
+using Pollux.Core;
+using Pollux.Keeper.Guests;
+using Pollux.Migration.Policies;
+using Pollux.Migration.Streaming;
+using Pollux.Replication.Link;
+using Pollux.Replication.Pair;
+using Pollux.Wire;
+using Pollux.Wire.Replication;
+
+namespace Pollux.Keeper.Moving;
+
+/// <summary>With what a live migration begins.</summary>
+/// <param name="Connect">Reaches the destination: one connection of each kind.</param>
+internal sealed record MoveOptions(Member Destination, Func<ConnectionKind, FrameStream> Connect, IMigrationPolicy Policy, MigrationTerms Terms, string SocketPath);
+
+/// <summary>
+/// The source's side of one live migration: QEMU's stream to the destination, and the words beside it. It reports to the pair's machine and does what
+/// that decides; after <see cref="EndAsync"/> it reports nothing more.
+/// </summary>
+internal sealed class MovingSource(Guest guest, MoveOptions options, Action<PairEvent> post)
+{
+    private readonly Lock _lock = new();
+    private readonly CancellationTokenSource _ended = new();
+    private readonly TaskCompletionSource _complete = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly long _began = Stopwatch.GetTimestamp();
+    private OutgoingMigration? _migration;
+    private MoveControl? _control;
+    private FrameStream? _stream;
+    private Task _running = Task.CompletedTask;
+    private Switchover? _switchover;
+    private long _stoppedAt;
+    private bool _isEnded;
+
+    public Member Destination => options.Destination;
+
+    public MigrationProgress? Progress => _migration?.Progress;
+
+    /// <summary>Connects and begins; what comes of it is reported. Returns at once.</summary>
+    public void Begin() => _running = Task.Run(RunAsync);
+
+    /// <summary>The guest is stopped; the rest may go.</summary>
+    public void Complete() => _complete.TrySetResult();
+
+    public void TellHandOver(Role role, long revision)
+    {
+        var progress = _migration!.Progress;
+        var frames = guest.TakeHeldIngress();
+        if (frames.Length > 0)
+        {
+            _control?.Tell(FrameType.Ingress, frames);
+        }
+        _control?.Tell(FrameType.HandOver, new HandOver(
+            role.ToJson(), revision, options.Policy.Name, Ms(_began), Ms(_stoppedAt), _switchover!.PredictedPauseMs, progress.Iteration, _migration.SentBytes).ToJson());
+    }
+
+    public void Dismiss(string why) => _control?.Tell(FrameType.Dismiss, why);
+
+    /// <summary>Nothing of it stays in QEMU, and the guest runs on. Completes when that is so.</summary>
+    public async Task EndAsync(string why)
+    {
+        lock (_lock)
+        {
+            if (_isEnded)
+            {
+                return;
+            }
+            _isEnded = true;
+        }
+        Dismiss(why);
+        await _ended.CancelAsync().ConfigureAwait(false);
+        _complete.TrySetCanceled();
+        try
+        {
+            if (_migration is { } migration)
+            {
+                await migration.AbandonAsync(resume: true).ConfigureAwait(false);
+            }
+            await _running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        catch (PolluxException e)
+        {
+            KeeperLog.Say($"ending the migration: {e.Message}");
+        }
+        finally
+        {
+            guest.PassIngress();
+        }
+        await CloseAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>The guest is not ours any more: nothing is undone, QEMU is being killed.</summary>
+    public async Task CloseAsync()
+    {
+        lock (_lock)
+        {
+            _isEnded = true;
+        }
+        await _ended.CancelAsync().ConfigureAwait(false);
+        _control?.Dispose();
+        _stream?.Dispose();
+        if (_migration is not null)
+        {
+            await _migration.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            _control = new MoveControl(options.Connect(ConnectionKind.MigrationControl), Hear, why => Report(new PairEvent.LinkDown(why)));
+            _control.Tell(FrameType.Sources, guest.Sources.ToBytes());
+            _stream = options.Connect(ConnectionKind.Migration);
+            _migration = await OutgoingMigration.BeginAsync(
+                new OutgoingOptions(guest.Qmp, guest.Version, options.SocketPath, options.Policy, options.Terms), _stream.Stream, _ended.Token).ConfigureAwait(false);
+            _switchover = await _migration.UntilSwitchoverAsync(_ended.Token).ConfigureAwait(false);
+            _stoppedAt = Stopwatch.GetTimestamp();
+            guest.HoldIngress();
+            guest.DrainEgress();
+            Report(new PairEvent.SwitchoverReached());
+            await _complete.Task.ConfigureAwait(false);
+            await _migration.CompleteAsync(_ended.Token).ConfigureAwait(false);
+            _control.Tell(FrameType.Sources, guest.Sources.ToBytes());
+            Report(new PairEvent.StreamSent());
+        }
+        catch (OperationCanceledException) when (_ended.IsCancellationRequested)
+        {
+            // Whoever ends it undoes it.
+        }
+        catch (Exception e) when (e is PolluxException or IOException or System.Net.Sockets.SocketException or ObjectDisposedException or System.Security.Authentication.AuthenticationException)
+        {
+            Report(new PairEvent.MigrationFailed(e.Message));
+        }
+    }
+
+    private void Hear(FrameHeader header, byte[] payload)
+    {
+        if (header.Type != FrameType.Dismiss)
+        {
+            throw new WireFormatException($"the destination sent a {header.Type} frame");
+        }
+        Report(new PairEvent.Dismissed(Encoding.UTF8.GetString(payload)));
+    }
+
+    /// <summary>Nothing is reported after the end, so that no word of an old migration reaches a new one.</summary>
+    private void Report(PairEvent e)
+    {
+        lock (_lock)
+        {
+            if (!_isEnded)
+            {
+                post(e);
+            }
+        }
+    }
+
+    private static double Ms(long since) => Math.Round(Stopwatch.GetElapsedTime(since).TotalMilliseconds, 3);
+}
