@@ -85,6 +85,9 @@ internal static class ApiServer
         app.MapPost("/v1/vms/{name}/protect", (string name, ProtectRequest? request, CancellationToken c) => vms.ProtectAsync(VmName.Create(name), request?.On, c));
         app.MapPost("/v1/vms/{name}/unprotect", (string name, CancellationToken c) => vms.UnprotectAsync(VmName.Create(name), c));
         app.MapPost("/v1/vms/{name}/takeover", (string name, CancellationToken c) => vms.TakeOverAsync(VmName.Create(name), c));
+        app.MapPost("/v1/vms/{name}/migrate", (string name, MigrateRequest request, CancellationToken c) => vms.MigrateAsync(VmName.Create(name), request, c));
+        app.MapPost("/v1/vms/{name}/migrate-cancel", (string name, CancellationToken c) => vms.CancelMigrationAsync(VmName.Create(name), c));
+        app.MapPost("/v1/vms/{name}/destination", (string name, DestinationRequest request, CancellationToken c) => vms.ReceiveAsync(VmName.Create(name), request, c));
         app.MapPost("/v1/vms/{name}/set", (string name, ProtectionSettings request, CancellationToken c) => vms.SetAsync(VmName.Create(name), request, c));
         app.MapGet("/v1/diagnoses", (CancellationToken c) => vms.DiagnoseAllAsync(c));
         app.MapGet("/v1/vms/{name}/diagnosis", (string name, CancellationToken c) => vms.DiagnoseAsync(VmName.Create(name), c));

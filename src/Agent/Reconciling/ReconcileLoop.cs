@@ -211,7 +211,7 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
         await store.SwapAsync(new Swap(key, assign.ExpectedRevision, value), cancellation).ConfigureAwait(false);
     }
 
-    private async Task StartAsync(AgentAction.StartKeeper start, CancellationToken cancellation)
+    public async Task StartAsync(AgentAction.StartKeeper start, CancellationToken cancellation)
     {
         var accelerator = await AcceleratorOfAsync(start.SpecYaml, cancellation).ConfigureAwait(false);
         await vms.StartAsync(

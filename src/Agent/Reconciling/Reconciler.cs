@@ -78,7 +78,7 @@ internal static class Reconciler
 
     private static AgentAction? Forget(VmName name, LocalVm local, string why) => local switch
     {
-        { KeeperLives: true, Keeper: null or { Phase: "taking" } } => null,
+        { KeeperLives: true, Keeper: null or { Phase: "taking" } or { Side: "destination" } } => null,
         { KeeperLives: true } => new AgentAction.Stop(name, Force: true, why),
         { HasRemains: true } => new AgentAction.ClearRemains(name),
         _ => null,

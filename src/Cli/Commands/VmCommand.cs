@@ -20,7 +20,7 @@ internal static class VmCommand
 
     internal static Command Create() => new("vm", "Define, run and protect VMs")
     {
-        Define(), Start(), Stop(), List(), Show(), Protect(), Unprotect(), TakeOver(), Set(), Delete(),
+        Define(), Start(), Stop(), List(), Show(), Protect(), Unprotect(), TakeOver(), MigrateCommand.Create(Vm), Set(), Delete(),
     };
 
     private static Command Define()

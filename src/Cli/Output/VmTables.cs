@@ -45,6 +45,10 @@ internal static class VmTables
         {
             Row("QEMU", $"{keeper.QemuVersion} ({keeper.Accelerator}), process {keeper.QemuPid}");
             WriteProtection(Row, keeper);
+            if (keeper.Migration is { } migration)
+            {
+                Row(migration.State == MigrationState.Moving ? "moving" : "last move", MigrationWords.Of(migration));
+            }
             if (keeper.LastTakeover is { } takeover)
             {
                 var at = DateTimeOffset.FromUnixTimeMilliseconds((long)takeover.GateOpenUnixMs);

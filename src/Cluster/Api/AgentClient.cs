@@ -69,12 +69,21 @@ public sealed class AgentClient : IDisposable
 
     public Task<VmDocument> TakeOverAsync(VmName vm, TimeSpan within, CancellationToken cancellation) => DoAsync(vm, "takeover", null, within, cancellation);
 
+    public Task<VmDocument> MigrateAsync(VmName vm, MigrateRequest request, TimeSpan within, CancellationToken cancellation) =>
+        DoAsync(vm, "migrate", JsonContent.Create(request, ApiJson.Default.MigrateRequest), within, cancellation);
+
+    public Task<VmDocument> CancelMigrationAsync(VmName vm, TimeSpan within, CancellationToken cancellation) => DoAsync(vm, "migrate-cancel", null, within, cancellation);
+
     public Task<VmDocument> SetAsync(VmName vm, ProtectionSettings settings, TimeSpan within, CancellationToken cancellation) =>
         DoAsync(vm, "set", JsonContent.Create(settings, ApiJson.Default.ProtectionSettings), within, cancellation);
 
     /// <summary>The keeper on that very host; for agents among themselves.</summary>
     public Task<KeeperResponse> KeeperAsync(VmName vm, KeeperRequest request, TimeSpan within, CancellationToken cancellation) =>
         AskAsync(HttpMethod.Post, $"v1/vms/{vm}/keeper", JsonContent.Create(request, ApiJson.Default.KeeperRequest), ApiJson.Default.KeeperResponse, within, cancellation);
+
+    /// <summary>A keeper on that very host to which the VM can move; for agents among themselves.</summary>
+    public Task<StandbyTarget> ReceiveAsync(VmName vm, DestinationRequest request, TimeSpan within, CancellationToken cancellation) =>
+        AskAsync(HttpMethod.Post, $"v1/vms/{vm}/destination", JsonContent.Create(request, ApiJson.Default.DestinationRequest), ApiJson.Default.StandbyTarget, within, cancellation);
 
     /// <summary>What that very host knows of its side of a VM; for agents among themselves.</summary>
     public Task<KeeperOnHost> SideAsync(VmName vm, TimeSpan within, CancellationToken cancellation) =>
@@ -110,8 +119,7 @@ public sealed class AgentClient : IDisposable
         using var end = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellation);
         try
         {
-            using var request = new HttpRequestMessage(method, path) { Content = body };
-            var answer = await _http.SendAsync(request, end.Token).ConfigureAwait(false);
+            var answer = await SendOnceAsync(method, path, body, end.Token).ConfigureAwait(false);
             if (answer.IsSuccessStatusCode)
             {
                 return answer;
@@ -132,6 +140,21 @@ public sealed class AgentClient : IDisposable
         catch (HttpRequestException e)
         {
             throw new AgentUnreachableException(_who, e);
+        }
+    }
+
+    /// <summary>A connection that was kept open may be one to a host that has lost its power since, and knows nothing of it.</summary>
+    private async Task<HttpResponseMessage> SendOnceAsync(HttpMethod method, string path, HttpContent? body, CancellationToken cancellation)
+    {
+        try
+        {
+            using var request = new HttpRequestMessage(method, path) { Content = body };
+            return await _http.SendAsync(request, cancellation).ConfigureAwait(false);
+        }
+        catch (HttpRequestException e) when (e.GetBaseException() is SocketException { SocketErrorCode: SocketError.ConnectionReset })
+        {
+            using var again = new HttpRequestMessage(method, path) { Content = body };
+            return await _http.SendAsync(again, cancellation).ConfigureAwait(false);
         }
     }
 

@@ -37,6 +37,12 @@ public sealed record StopRequest(bool Force = false);
 
 public sealed record ProtectRequest(HostId? On = null);
 
+/// <summary>Where a VM shall move, and how.</summary>
+public sealed record MigrateRequest(HostId To, MigrationSettings? Settings = null);
+
+/// <summary>To the destination's agent: a VM is about to move there.</summary>
+public sealed record DestinationRequest(string? SpecYaml, ProtectionSettings? Settings = null);
+
 public sealed record ReadinessRequest(string? SpecYaml);
 
 public sealed record ApiError(ApiErrorDetail Error);
@@ -66,6 +72,9 @@ public sealed record ApiErrorDetail(string Problem, string? NextStep);
 [JsonSerializable(typeof(ReadinessRequest))]
 [JsonSerializable(typeof(StopRequest))]
 [JsonSerializable(typeof(ProtectRequest))]
+[JsonSerializable(typeof(MigrateRequest))]
+[JsonSerializable(typeof(DestinationRequest))]
+[JsonSerializable(typeof(StandbyTarget))]
 [JsonSerializable(typeof(ProtectionSettings))]
 [JsonSerializable(typeof(KeeperRequest))]
 [JsonSerializable(typeof(KeeperResponse))]

@@ -11,6 +11,7 @@ public static class EventKinds
     public const string ProtectAsked = "protect-asked";
     public const string UnprotectAsked = "unprotect-asked";
     public const string TakeoverAsked = "takeover-asked";
+    public const string MigrateAsked = "migrate-asked";
     public const string SettingsChanged = "settings-changed";
     public const string Started = "started";
     public const string StartFailed = "start-failed";
@@ -18,6 +19,11 @@ public static class EventKinds
     public const string GuestReset = "guest-reset";
     public const string GuestDied = "guest-died";
     public const string KeeperDied = "keeper-died";
+
+    // Live migration
+    public const string Moving = "moving";
+    public const string Moved = "moved";
+    public const string MoveFailed = "move-failed";
 
     // Protection
     public const string Syncing = "syncing";

@@ -1,0 +1,94 @@
+using System.CommandLine;
+using Pollux.Cli.Output;
+using Pollux.Cluster.Api;
+using Pollux.Cluster.Keepers;
+using Pollux.Core;
+
+namespace Pollux.Cli.Commands;
+
+/// <summary><c>pollux vm migrate</c>.</summary>
+internal static class MigrateCommand
+{
+    private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan SayEvery = TimeSpan.FromSeconds(1);
+
+    /// <summary>After the deadline a keeper has given up; a little longer, and it is told here.</summary>
+    private static readonly TimeSpan BeyondDeadline = TimeSpan.FromSeconds(30);
+    private const int DefaultDeadlineSeconds = 600;
+
+    internal static Command Create(Argument<string> vm)
+    {
+        var to = new Option<string?>("--to") { Description = "the host to which it shall move", HelpName = "host", CompletionSources = { Completions.Hosts } };
+        var policy = new Option<string?>("--policy") { Description = "when the guest is stopped for the rest; default mp. The others are for comparison", HelpName = "policy" };
+        policy.AcceptOnlyFromAmong("mp", "stock", "relaxed", "capped", "auto-converge", "doubling", "ramp");
+        var maxPause = Number("--max-pause", "the longest that the guest may stand still, ms; default 500", "ms");
+        var deadline = Number("--deadline", "then it is given up, and the VM runs on where it is, s; default 600", "s");
+        var bandwidth = Number("--bandwidth", "the most that goes over the link, MB/s; default: no limit", "MB/s");
+        var whenLonger = new Option<string?>("--when-longer") { Description = "when that pause cannot be kept: throttle the guest (default), wait for a quieter moment, or give-up", HelpName = "what" };
+        whenLonger.AcceptOnlyFromAmong("throttle", "wait", "give-up");
+        var limit = Number("--downtime-limit", "of the policy relaxed: QEMU stops the guest by itself when it believes that the rest takes no longer, ms", "ms");
+        var cancel = new Option<bool>("--cancel") { Description = "end the migration under way; the VM runs on where it is" };
+        return new Command("migrate", "Move a running VM to another host; it stands still for a moment, and loses nothing") { vm, to, policy, maxPause, deadline, bandwidth, whenLonger, limit, cancel }
+            .WithExamples("pollux vm migrate redis --to h2", "pollux vm migrate redis --to h2 --max-pause 200 --bandwidth 128", "pollux vm migrate redis --cancel")
+            .Does(async invocation =>
+            {
+                var name = VmName.Create(invocation.Get(vm));
+                using var agent = AgentClient.Local(invocation.Socket);
+                if (invocation.Get(cancel))
+                {
+                    VmTables.Write(invocation, await agent.CancelMigrationAsync(name, invocation.TimeoutOr(AnswerWithin), invocation.Cancellation));
+                    return;
+                }
+                var host = HostId.Create(invocation.Get(to) ?? throw new PolluxException("vm migrate needs --to HOST", "see 'pollux host list'"));
+                var settings = new MigrationSettings(
+                    invocation.Get(policy), invocation.Get(maxPause), invocation.Get(deadline), invocation.Get(bandwidth) * 1_000_000L, invocation.Get(whenLonger), invocation.Get(limit));
+                var within = invocation.TimeoutOr(TimeSpan.FromSeconds(invocation.Get(deadline) ?? DefaultDeadlineSeconds) + BeyondDeadline);
+                var begun = await agent.MigrateAsync(name, new MigrateRequest(host, settings), AnswerWithin, invocation.Cancellation);
+                await FollowAsync(invocation, agent, begun, host, within);
+            });
+    }
+
+    /// <summary>Until it is over, one way or the other. Ctrl-C ends the migration.</summary>
+    private static async Task FollowAsync(Invocation invocation, AgentClient agent, VmDocument vm, HostId to, TimeSpan within)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(invocation.Cancellation);
+        patience.CancelAfter(within);
+        var said = DateTime.MinValue;
+        try
+        {
+            while (!(vm.Host == to && vm.State == "running" && MoveOf(vm) is not null))
+            {
+                if (MoveOf(vm) is { } move)
+                {
+                    if (move.State == MigrationState.Failed)
+                    {
+                        throw new PolluxException($"{vm.Name} did not move to {to}: {move.Why}", $"it runs on {vm.Host}, unharmed");
+                    }
+                    if (DateTime.UtcNow - said > SayEvery)
+                    {
+                        said = DateTime.UtcNow;
+                        invocation.Progress(MigrationWords.Of(move));
+                    }
+                }
+                await Task.Delay(PollEvery, patience.Token);
+                vm = await agent.VmAsync(vm.Name, AnswerWithin, patience.Token);
+            }
+        }
+        catch (OperationCanceledException) when (invocation.Cancellation.IsCancellationRequested)
+        {
+            invocation.Progress("ending the migration");
+            await agent.CancelMigrationAsync(vm.Name, AnswerWithin, CancellationToken.None);
+            throw;
+        }
+        catch (OperationCanceledException)
+        {
+            throw new PolluxException($"the move is not over after {within.TotalSeconds:0.#} s", $"it goes on; look with 'pollux vm show {vm.Name}', or end it with 'pollux vm migrate {vm.Name} --cancel'");
+        }
+        VmTables.Write(invocation, vm);
+    }
+
+    private static MigrationStatus? MoveOf(VmDocument vm) => vm.Keepers.FirstOrDefault(k => k.Host == vm.Host)?.Status?.Migration;
+
+    private static Option<int?> Number(string name, string description, string unit) => new(name) { Description = description, HelpName = unit };
+}
