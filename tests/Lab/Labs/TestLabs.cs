@@ -19,6 +19,8 @@ internal static class TestLabs
 
     internal static LabName Tortured { get; } = Numbered(5);
 
+    internal static LabName Moving { get; } = Numbered(6);
+
     private static LabName Numbered(int number)
     {
         const int longest = 9;

@@ -4,7 +4,7 @@ using Pollux.Simulation.Network;
 
 namespace Pollux.Simulation.Keepers;
 
-/// <summary>Mirrors StandbyConnector: first the data connection, then the one for heartbeats; both sides have a say.</summary>
+/// <summary>Mirrors PeerConnector: first the data connection, then the one for heartbeats; both sides have a say.</summary>
 internal sealed class SimulatedDialing
 {
     private const double AgainAfterMs = 1_000;
