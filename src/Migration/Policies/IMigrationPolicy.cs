@@ -16,7 +16,7 @@ public abstract record MigrationOrder
     public sealed record GoOn(string? Why = null) : MigrationOrder;
 
     /// <summary>From now on QEMU stops the guest by itself when it believes that the rest takes no longer.</summary>
-    public sealed record Limit(double DowntimeLimitMs) : MigrationOrder;
+    public sealed record Limit(double DowntimeLimitMs, string? Why = null) : MigrationOrder;
 
     /// <summary>Stop the guest and copy the rest now. <paramref name="PredictedPauseMs"/> is shown to the user.</summary>
     public sealed record SwitchOver(double PredictedPauseMs, string Why) : MigrationOrder;

@@ -1,12 +1,68 @@
+using Pollux.Migration.Policies.Mp;
+using static System.FormattableString;
+
 namespace Pollux.Migration.Policies;
 
-/// <summary>Memory Pattern. For now QEMU's own rule, with what a pause costs beside sending taken off the limit.</summary>
-public sealed class MpPolicy : IMigrationPolicy
+/// <summary>What MP was tuned with; see docs/live-migration.md for how.</summary>
+/// <param name="WasteMost">A guest is memory-intensive when more than this share of what is yet to be sent would be sent in vain.</param>
+/// <param name="QuietLimitMs">Of a guest that is not: then QEMU goes on until what is left takes no longer.</param>
+/// <param name="Margin">Share of the allowed pause that is kept for what a forecast misses.</param>
+public sealed record MpSettings(double WasteMost = 0.1, double QuietLimitMs = 30, double Margin = 0.04);
+
+/// <summary>
+/// Memory Pattern: a guest that is not memory-intensive is copied until next to nothing is left; one that is, is stopped at the first moment at which all that is
+/// left fits into the pause that the user allowed, because each further iteration costs time and data and leaves as much. When it will never fit, this
+/// is said as soon as it is known, and the user's choice is followed. The algorithm and its reasons: docs/live-migration.md.
+/// </summary>
+public sealed class MpPolicy(MpSettings settings) : IMigrationPolicy
 {
+    /// <summary>A stop is ordered rather than left to QEMU's own rule only where the forecast can be trusted: not in the first moments.</summary>
+    private const double SettledMs = 40;
+
+    public MpPolicy()
+        : this(new MpSettings())
+    {
+    }
+
     public string Name => "mp";
 
-    public MigrationSetup Begin(MigrationTerms terms) => new(Math.Max(1, terms.MaxPauseMs - terms.OverheadMs), AutoConverge: false);
+    public MigrationSetup Begin(MigrationTerms terms) => new(QuietLimitMs(terms), AutoConverge: false);
 
-    public MigrationOrder Decide(MigrationTerms terms, IReadOnlyList<MigrationSample> samples) =>
-        Refusal.AtDeadline(terms, samples) ?? Refusal.WhenStalled(terms, samples) ?? new MigrationOrder.GoOn();
+    public MigrationOrder Decide(MigrationTerms terms, IReadOnlyList<MigrationSample> samples)
+    {
+        if (Refusal.AtDeadline(terms, samples) is { } late)
+        {
+            return late;
+        }
+        var forecast = new MigrationForecast(terms, samples);
+        var waste = forecast.WasteOfGoingOn;
+        return waste <= settings.WasteMost
+            ? new MigrationOrder.Limit(QuietLimitMs(terms), forecast.Curve.IsUnknown
+                ? "the first pass: nobody knows yet what the guest writes"
+                : Invariant($"what is left is mostly cold: {100 * waste:0} % of it will have to be sent again"))
+            : WhenIntensive(terms, samples, forecast, waste);
+    }
+
+    private MigrationOrder WhenIntensive(MigrationTerms terms, IReadOnlyList<MigrationSample> samples, MigrationForecast forecast, double waste)
+    {
+        var pauseMs = forecast.PauseNowMs;
+        var allowedMs = terms.MaxPauseMs * (1 - settings.Margin);
+        if (pauseMs <= allowedMs && samples[^1].AtMs >= SettledMs)
+        {
+            return new MigrationOrder.SwitchOver(pauseMs, Invariant(
+                $"the guest is memory-intensive ({100 * waste:0} % of what is left would be sent in vain) and {forecast.RestBytes / 1e6:0} MB fit into the pause that is allowed"));
+        }
+        var shortestMs = forecast.ShortestPauseMs;
+        var refused = shortestMs <= terms.MaxPauseMs ? null : Refusal.AsChosen(terms, samples[^1], Invariant(
+            $"the guest writes so much that the shortest pause is {shortestMs:0} ms{Hot(forecast)}, and {terms.MaxPauseMs:0} ms are allowed"));
+        return refused is MigrationOrder.GiveUp or MigrationOrder.Throttle
+            ? refused
+            : new MigrationOrder.Limit(Math.Max(1, allowedMs - terms.OverheadMs), (refused as MigrationOrder.GoOn)?.Why
+                ?? Invariant($"the guest is memory-intensive ({100 * waste:0} % of what is left would be sent in vain); it stops as soon as the rest fits: now {pauseMs:0} ms"));
+    }
+
+    private double QuietLimitMs(MigrationTerms terms) => Math.Clamp(terms.MaxPauseMs - terms.OverheadMs, 1, settings.QuietLimitMs);
+
+    private static string Hot(MigrationForecast forecast) =>
+        forecast.Pattern.HotGroups == 0 ? "" : Invariant($" ({forecast.Pattern.HotBytes / 1e6:0} MB in {forecast.Pattern.HotGroups} page groups are written again and again)");
 }

@@ -1,0 +1,92 @@
+using Pollux.Migration.Policies;
+
+namespace Pollux.Migration.Replay;
+
+/// <summary>
+/// A guest's RAM as QEMU 7.2's precopy sees it (migration/ram.c): a bitmap of pages to send, and a dirty log beside it that counts only when it is read.
+/// A page that is written before it is sent stays in the log and is sent again, as under TCG and under KVM without manual protection of the log.
+/// </summary>
+internal sealed class PrecopyMemory
+{
+    public const int PageOnLink = DirtyLooks.PageBytes + 8;
+    public const int ZeroPageOnLink = 9;
+
+    private readonly bool[] _toSend;
+    private readonly bool[] _log;
+    private readonly bool[] _isUsed;
+    private readonly bool[] _wasSent;
+    private readonly int[] _groupSent;
+    private readonly int[] _groupResent;
+    private readonly int[] _groupIteration;
+    private int _position;
+
+    public PrecopyMemory(MemoryTrace trace)
+    {
+        var pages = trace.Groups * MemoryTrace.PagesPerGroup;
+        (_toSend, _log, _isUsed, _wasSent) = (new bool[pages], new bool[pages], new bool[pages], new bool[pages]);
+        (_groupSent, _groupResent, _groupIteration) = (new int[trace.Groups], new int[trace.Groups], new int[trace.Groups]);
+        Array.Fill(_toSend, true);
+        for (var group = 0; group < trace.Groups; group++)
+        {
+            Array.Fill(_isUsed, true, group * MemoryTrace.PagesPerGroup, trace.UsedPages[group]);
+        }
+        Remaining = pages;
+    }
+
+    /// <summary>QEMU's count: pages to send as of the last look.</summary>
+    public int Remaining { get; private set; }
+
+    public long SentPages { get; private set; }
+
+    public long ResentPages { get; private set; }
+
+    public int UsedPages => _isUsed.Count(u => u);
+
+    public void Write(int page)
+    {
+        _log[page] = true;
+        _isUsed[page] = true;
+    }
+
+    /// <summary>Reads the dirty log; returns how many pages it added.</summary>
+    public int Look()
+    {
+        var added = 0;
+        for (var page = 0; page < _log.Length; page++)
+        {
+            added += _log[page] && !_toSend[page] ? 1 : 0;
+            _toSend[page] |= _log[page];
+        }
+        Array.Clear(_log);
+        Remaining += added;
+        return added;
+    }
+
+    /// <summary>Sends the next page in the order of addresses, round and round; its bytes on the link, 0 when there is none.</summary>
+    public int SendNext(long iteration)
+    {
+        if (Remaining == 0)
+        {
+            return 0;
+        }
+        while (!_toSend[_position])
+        {
+            _position = (_position + 1) % _toSend.Length;
+        }
+        var (page, group) = (_position, _position / MemoryTrace.PagesPerGroup);
+        _toSend[page] = false;
+        Remaining--;
+        SentPages++;
+        _groupSent[group]++;
+        _groupIteration[group] = (int)iteration;
+        if (_wasSent[page])
+        {
+            ResentPages++;
+            _groupResent[group]++;
+        }
+        _wasSent[page] = true;
+        return _isUsed[page] ? PageOnLink : ZeroPageOnLink;
+    }
+
+    public GroupSample[] Groups() => [.. _groupSent.Select((sent, g) => new GroupSample(sent, _groupResent[g], _groupIteration[g]))];
+}
