@@ -1,9 +1,15 @@
+using System.Text.Json.Serialization;
+
 namespace Pollux.Migration;
 
 /// <summary>Whether a run's figures were taken from a real migration or from a replay of a trace.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<RunKind>))]
 public enum RunKind
 {
+    [JsonStringEnumMemberName("measured")]
     Measured,
+
+    [JsonStringEnumMemberName("replayed")]
     Replayed,
 }
 
