@@ -148,7 +148,8 @@ public sealed class AgentClient : IDisposable
     {
         try
         {
-            using var request = new HttpRequestMessage(method, path) { Content = body };
+            // Not disposed of: its body would be too, and may be sent again.
+            var request = new HttpRequestMessage(method, path) { Content = body };
             return await _http.SendAsync(request, cancellation).ConfigureAwait(false);
         }
         catch (HttpRequestException e) when (e.GetBaseException() is SocketException { SocketErrorCode: SocketError.ConnectionReset })
