@@ -27,6 +27,6 @@ public sealed record MigrationTerms(long RamBytes, double MaxPauseMs, double Dea
     /// </summary>
     public double? WatchedDirtyBytesPerSecond { get; init; }
 
-    /// <summary>How much of the RAM is resident in the host, hence at most not zero; null: unknown, and taken to be all. Pages that the guest never touched take nine bytes in the stream.</summary>
-    public long? ResidentBytes { get; init; }
+    /// <summary>How much of the RAM is not zero, rather more than less; null: unknown, and taken to be all. Pages that are only zero take nine bytes in the stream.</summary>
+    public long? UsedBytes { get; init; }
 }

@@ -18,7 +18,7 @@ public static class MigrationReplay
         var written = new HashSet<int>();
         var run = new ReplayedMigration(terms, trace, terms.LinkBytesPerSecond ?? 1, seed);
         run.Guest.Run(watchMs, page => written.Add(page));
-        return terms with { WatchedDirtyBytesPerSecond = (double)written.Count * DirtyLooks.PageBytes, ResidentBytes = (long)run.Memory.UsedPages * DirtyLooks.PageBytes };
+        return terms with { WatchedDirtyBytesPerSecond = (double)written.Count * DirtyLooks.PageBytes, UsedBytes = (long)run.Memory.UsedPages * DirtyLooks.PageBytes };
     }
 
     /// <param name="terms">As given to the policy; <see cref="Watch"/> adds what is found out beforehand.</param>

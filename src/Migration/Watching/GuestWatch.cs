@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Pollux.Migration.Policies;
@@ -9,7 +8,7 @@ namespace Pollux.Migration.Watching;
 /// <summary>
 /// Finds out, while the destination is made ready, what a guest writes in a second and how much of its RAM is in use. QEMU reads a sample of its pages twice, a second
 /// apart, and compares (<c>calc-dirty-rate</c>, page-sampling, since QEMU 5.2): the guest is not slowed down and no dirty log is needed. A page that is
-/// rewritten with what was there already does not count.
+/// rewritten with what was there already does not count. What is in use is estimated from a sample of the file that is its RAM.
 /// </summary>
 public static class GuestWatch
 {
@@ -18,19 +17,22 @@ public static class GuestWatch
     /// <summary>For each GiB: a thirty-second part of its pages.</summary>
     private const int SamplePages = 8192;
 
+    /// <summary>16 MiB are read; the standard error is at most 0.8 %.</summary>
+    private const int UsedSamples = 4096;
+
     private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(4);
 
     /// <summary>Takes about a second. What cannot be found out stays as it was in <paramref name="terms"/>: no migration fails for it.</summary>
-    /// <param name="qemuProcess">The id of QEMU's process; null: how much is in use is not asked.</param>
-    public static async Task<MigrationTerms> AddToAsync(MigrationTerms terms, QmpSession qmp, int? qemuProcess, CancellationToken cancellation)
+    /// <param name="ramFile">The file that QEMU shares as the guest's RAM; null: how much is in use is not asked.</param>
+    public static async Task<MigrationTerms> AddToAsync(MigrationTerms terms, QmpSession qmp, string? ramFile, CancellationToken cancellation)
     {
         var written = await WrittenInASecondAsync(qmp, cancellation).ConfigureAwait(false);
-        var resident = qemuProcess is { } id ? ResidentBytes(id) : null;
+        var used = ramFile is null ? null : UsedBytes(ramFile, terms.RamBytes, new Random());
         return terms with
         {
             WatchedDirtyBytesPerSecond = written ?? terms.WatchedDirtyBytesPerSecond,
-            ResidentBytes = resident is { } bytes ? Math.Min(bytes, terms.RamBytes) : terms.ResidentBytes,
+            UsedBytes = used ?? terms.UsedBytes,
         };
     }
 
@@ -58,32 +60,28 @@ public static class GuestWatch
         }
     }
 
-    /// <summary>Of the process, swapped out included; somewhat more than of its guest.</summary>
-    internal static long? ResidentBytes(int process)
+    /// <summary>What is not zero, by sampling, and twice the standard error more. Reading a hole of the file does not fill it. Null: the file cannot be read.</summary>
+    internal static long? UsedBytes(string ramFile, long ramBytes, Random random)
     {
+        const int pageBytes = DirtyLooks.PageBytes;
         try
         {
-            return ResidentBytes(File.ReadLines(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/status")));
+            using var file = File.OpenHandle(ramFile, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            var pages = ramBytes / pageBytes;
+            var page = new byte[pageBytes];
+            var used = 0;
+            for (var n = 0; n < UsedSamples; n++)
+            {
+                var length = RandomAccess.Read(file, page, random.NextInt64(pages) * pageBytes);
+                used += page.AsSpan(0, length).ContainsAnyExcept((byte)0) ? 1 : 0;
+            }
+            var share = (double)used / UsedSamples;
+            var error = Math.Sqrt(share * (1 - share) / UsedSamples);
+            return (long)(ramBytes * Math.Min(1, share + (2 * error) + (1.0 / UsedSamples)));
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return null;
         }
-    }
-
-    /// <param name="status">The lines of <c>/proc/PID/status</c> (proc(5)).</param>
-    internal static long? ResidentBytes(IEnumerable<string> status)
-    {
-        const long kib = 1024;
-        long? sum = null;
-        foreach (var line in status)
-        {
-            if (line.Split(':', 2) is ["RssAnon" or "RssShmem" or "VmSwap", var value]
-                && long.TryParse(value.Replace("kB", "", StringComparison.Ordinal), NumberStyles.Integer, CultureInfo.InvariantCulture, out var kilobytes))
-            {
-                sum = (sum ?? 0) + (kilobytes * kib);
-            }
-        }
-        return sum;
     }
 }

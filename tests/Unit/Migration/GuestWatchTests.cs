@@ -4,13 +4,33 @@ namespace Pollux.Unit.Tests.Migration;
 
 public sealed class GuestWatchTests
 {
-    [Fact]
-    public void Resident_IsAnonymousSharedAndSwapped() =>
-        Assert.Equal(1024 * (100 + 20 + 3), GuestWatch.ResidentBytes(["Name:\tqemu", "RssAnon:\t     100 kB", "RssFile:\t 9999 kB", "RssShmem:\t      20 kB", "VmSwap:\t 3 kB"]));
+    private const int PageBytes = 4096;
+    private const int Pages = 8192;
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1000)]
+    [InlineData(5000)]
+    [InlineData(Pages)]
+    public void Used_IsRatherMoreThanLess_AndNeverMoreThanAll(int used)
+    {
+        var directory = Directory.CreateTempSubdirectory("pollux-watch-");
+        var file = Path.Combine(directory.FullName, "ram");
+        var ram = new byte[Pages * PageBytes];
+        for (var page = 0; page < used; page++)
+        {
+            // The last byte of a page counts as well as the first.
+            ram[((Pages - 1 - page) * PageBytes) + (page % 2 * (PageBytes - 1))] = 7;
+        }
+        File.WriteAllBytes(file, ram);
+
+        var estimates = Enumerable.Range(1, 20).Select(seed => GuestWatch.UsedBytes(file, ram.Length, new Random(seed))!.Value / PageBytes).ToList();
+        directory.Delete(recursive: true);
+
+        Assert.All(estimates, e => Assert.InRange(e, used - (Pages / 100), Math.Min(Pages, used + (Pages / 20))));
+        Assert.True(estimates.Count(e => e >= used) >= 17);
+    }
 
     [Fact]
-    public void Resident_OfNoProcess_IsUnknown() => Assert.Null(GuestWatch.ResidentBytes(int.MaxValue));
-
-    [Fact]
-    public void Resident_OfThisProcess_IsPlausible() => Assert.InRange(GuestWatch.ResidentBytes(Environment.ProcessId)!.Value, 10L << 20, 100L << 30);
+    public void Used_OfNoFile_IsUnknown() => Assert.Null(GuestWatch.UsedBytes("/no/such/file", 1 << 20, new Random(1)));
 }

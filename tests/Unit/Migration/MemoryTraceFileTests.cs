@@ -14,10 +14,12 @@ public sealed class MemoryTraceFileTests
     [InlineData("trace.json.gz")]
     public void Trace_WrittenAndRead_IsTheSame(string name)
     {
-        var path = Path.Combine(Directory.CreateTempSubdirectory("pollux-trace-").FullName, name);
+        var directory = Directory.CreateTempSubdirectory("pollux-trace-");
+        var path = Path.Combine(directory.FullName, name);
         MemoryTraceFile.Write(path, Trace);
 
         var read = MemoryTraceFile.Read(path);
+        directory.Delete(recursive: true);
 
         Assert.Equal((Trace.Guest, Trace.Source, Trace.StepMs, Trace.Groups), (read.Guest, read.Source, read.StepMs, read.Groups));
         Assert.Equal(Trace.UsedPages, read.UsedPages);

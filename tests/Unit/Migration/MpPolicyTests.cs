@@ -31,7 +31,7 @@ public sealed class MpPolicyTests
     [Fact]
     public void IntensiveGuest_WhoseMemoryInUseFits_IsStoppedAtOnce()
     {
-        var over = Assert.IsType<MigrationOrder.SwitchOver>(Mp.Decide(Watched(150e6) with { ResidentBytes = 160_000_000 }, new SampleSeries().Send(100).All));
+        var over = Assert.IsType<MigrationOrder.SwitchOver>(Mp.Decide(Watched(150e6) with { UsedBytes = 160_000_000 }, new SampleSeries().Send(100).All));
 
         // 160 MB take 1.25 s.
         Assert.InRange(over.PredictedPauseMs, 1200, 1500);
@@ -137,7 +137,7 @@ public sealed class MpPolicyTests
                 random.Next(10) == 0 ? 0 : 1L << random.Next(20, 38), random.Next(5) == 0 ? 0 : random.Next(1, 5000), 60_000, random.Next(2) == 0 ? null : 1 + (random.NextDouble() * 1e9),
                 random.Next(300), (WhenLonger)random.Next(3))
             {
-                WatchedDirtyBytesPerSecond = random.Next(2) == 0 ? null : Odd(), ResidentBytes = random.Next(2) == 0 ? null : Size(),
+                WatchedDirtyBytesPerSecond = random.Next(2) == 0 ? null : Odd(), UsedBytes = random.Next(2) == 0 ? null : Size(),
             };
             var (samples, at, iteration) = (new List<MigrationSample>(), 0.0, 1L);
             for (var n = random.Next(1, 12); n > 0; n--)

@@ -164,6 +164,6 @@ public sealed class ReplayTests
         var watched = MigrationReplay.Watch(Terms(Guest("sweep 1.2")), SyntheticTraces.Sweep(100e6, used: 180), seed: 1);
 
         Assert.InRange(watched.WatchedDirtyBytesPerSecond!.Value, 95e6, 101e6);
-        Assert.Equal(180L << 20, watched.ResidentBytes);
+        Assert.Equal(180L << 20, watched.UsedBytes);
     }
 }

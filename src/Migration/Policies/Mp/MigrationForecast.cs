@@ -24,7 +24,7 @@ internal sealed class MigrationForecast
         _sinceLookMs = _isFirstPass ? now.AtMs : now.AtMs - looks[^1].AtMs;
         _sentSinceLook = now.SentBytes - (_isFirstPass ? 0 : looks[^1].SentBytes);
         _windowMs = _isFirstPass ? 0 : looks[^1].WindowMs;
-        _ramBytes = Math.Min(terms.RamBytes, terms.ResidentBytes is > 0 and var resident ? resident : terms.RamBytes);
+        _ramBytes = Math.Min(terms.RamBytes, terms.UsedBytes is > 0 and var used ? used : terms.RamBytes);
         RestBytes = RestOf(now);
     }
 
@@ -86,10 +86,10 @@ internal sealed class MigrationForecast
 
     private double PauseMs(double bytes) => (Math.Min(Math.Max(0, bytes), MostBytes) / _linkBytesPerMs) + _terms.OverheadMs;
 
-    /// <summary>Pages that were never sent are at most as many as are resident and were not sent; zero pages among them cost next to nothing.</summary>
+    /// <summary>Pages that were never sent are at most as many as are in use and were not sent; zero pages among them cost next to nothing.</summary>
     private double RestOf(MigrationSample now)
     {
-        if (_terms.ResidentBytes is not > 0)
+        if (_terms.UsedBytes is not > 0)
         {
             return now.RemainingBytes;
         }
