@@ -16,6 +16,7 @@ public sealed record QemuLaunch(string Binary, IReadOnlyList<string> Arguments, 
 /// </summary>
 public sealed class QemuProcess : IDisposable
 {
+    private const int RefusalLines = 3;
     private readonly ProcessHandle _handle;
     private readonly string _log;
     private readonly TaskCompletionSource<string> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -89,7 +90,11 @@ public sealed class QemuProcess : IDisposable
         {
             var lines = File.ReadLines(log).Where(line => line.Length > 0 && !line.Contains("warning:", StringComparison.Ordinal)).ToList();
             // An error of QEMU begins with its name; advice may follow it.
-            return lines.FindLast(line => line.StartsWith("qemu", StringComparison.Ordinal)) ?? lines.LastOrDefault() ?? "";
+            var errors = lines.FindAll(line => line.StartsWith("qemu", StringComparison.Ordinal));
+            // That a state was refused is said last; what was wrong with it, before.
+            return errors.LastOrDefault()?.Contains("load of migration failed", StringComparison.Ordinal) == true
+                ? string.Join("; ", errors.TakeLast(RefusalLines))
+                : errors.LastOrDefault() ?? lines.LastOrDefault() ?? "";
         }
         catch (IOException)
         {

@@ -17,7 +17,7 @@ internal static class MigrationGuests
     private static string Cache => Path.Combine(LabPrograms.Find().Root, ".cache/guests");
 
     /// <summary>A 32-bit guest of 64 MiB that rewrites pages, under KVM.</summary>
-    public static async Task<MovableGuest> Boot32Async(string commandLine = "pages=4000 mib=32 words=512", string qemu = MovableSpec.Stock)
+    public static async Task<MovableGuest> Boot32Async(string commandLine = "pages=4000 mib=32", string qemu = MovableSpec.Stock)
     {
         var guest = await MovableGuest.BootAsync(
             new MovableSpec(Spec(Accelerator.Kvm, 64, Path.Combine(Cache, "boot32/boot32.elf"), null, commandLine), qemu, ["-bios", "qboot.rom"]), CancellationToken.None);
