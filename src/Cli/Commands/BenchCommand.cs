@@ -23,7 +23,7 @@ internal static class BenchCommand
 
     internal static Command Create() => new("bench", "Measure this machine. Needs root; load on the machine spoils the figures.")
     {
-        Checkpoint(), Takeover(), RoundTrip(), Shipping(), Clock(), BenchModesCommand.Create(Json), BenchBufferCommand.Create(Json),
+        Checkpoint(), Takeover(), RoundTrip(), Shipping(), Clock(), BenchModesCommand.Create(Json), BenchBufferCommand.Create(Json), BenchMigrationCommand.Create(Json),
     };
 
     private static Command Checkpoint()

@@ -27,6 +27,7 @@ public sealed class OutgoingMigration : IAsyncDisposable
     private readonly SampleLog _samples;
     private readonly SemaphoreSlim _abandoning = new(1, 1);
     private string _why = "the first pass over all memory";
+    private MigrationOrder? _last;
     private bool _switchOverOrdered;
     private bool _stoodBefore; // the guest was stopped by somebody else before QEMU stopped it
     private bool _ended;
@@ -234,7 +235,12 @@ public sealed class OutgoingMigration : IAsyncDisposable
     {
         switch (order)
         {
-            case MigrationOrder.GoOn:
+            case MigrationOrder.GoOn goOn:
+                _why = goOn.Why ?? _why;
+                break;
+            // Policies keep nothing and say again what still holds: QEMU is told once.
+            case MigrationOrder.Limit limit when limit == _last:
+            case MigrationOrder.Throttle when _last is MigrationOrder.Throttle:
                 break;
             case MigrationOrder.Limit limit:
                 _why = $"QEMU may stop the guest for {limit.DowntimeLimitMs:0} ms";
@@ -254,6 +260,7 @@ public sealed class OutgoingMigration : IAsyncDisposable
             default:
                 throw new InvalidOperationException($"the order {order} is unknown");
         }
+        _last = order is MigrationOrder.GoOn ? _last : order;
     }
 
     private Switchover SwitchoverNow(MigrationStatus status)

@@ -22,6 +22,9 @@ internal abstract class GuestWork
     /// <summary>The guest's count as it can be read now; null: it has not said any yet.</summary>
     protected abstract long? Read();
 
+    /// <summary>The count as it stands now, with the moment; null: none was said yet.</summary>
+    public WorkMark? Now() => Read() is { } pages ? new WorkMark(pages, Stopwatch.GetTimestamp()) : null;
+
     /// <summary>Waits until the loop has begun, which takes as long as the guest boots.</summary>
     /// <exception cref="PolluxException">It did not.</exception>
     public Task BegunAsync(TimeSpan patience, CancellationToken cancellation) =>
@@ -45,11 +48,10 @@ internal abstract class GuestWork
         return before is { } last ? new WorkMark(last, Stopwatch.GetTimestamp()) : throw new PolluxException("the guest's rewriting loop says nothing", "see the guest's console");
     }
 
-    /// <summary>guest/redis/dirty.c says ten times a second on the console how many pages it has written.</summary>
-    internal sealed class OnConsole(string serialLog) : GuestWork
+    /// <summary>guest/redis/dirty.c says ten times a second on the console how many pages it has written, churn.c how many values it has set.</summary>
+    internal sealed class OnConsole(string serialLog, string said = "dirty: ", string unit = " pages written") : GuestWork
     {
         private const int TailBytes = 4096;
-        private const string Said = "dirty: ";
 
         protected override long? Read()
         {
@@ -58,9 +60,9 @@ internal abstract class GuestWork
             using var reader = new StreamReader(log, System.Text.Encoding.Latin1);
             var text = reader.ReadToEnd();
             // The last line that is whole.
-            var end = text.LastIndexOf(" pages written", StringComparison.Ordinal);
-            var begin = end < 0 ? -1 : text.LastIndexOf(Said, end, StringComparison.Ordinal);
-            return begin >= 0 && long.TryParse(text.AsSpan(begin + Said.Length, end - begin - Said.Length), CultureInfo.InvariantCulture, out var pages) ? pages : null;
+            var end = text.LastIndexOf(unit, StringComparison.Ordinal);
+            var begin = end < 0 ? -1 : text.LastIndexOf(said, end, StringComparison.Ordinal);
+            return begin >= 0 && long.TryParse(text.AsSpan(begin + said.Length, end - begin - said.Length), CultureInfo.InvariantCulture, out var pages) ? pages : null;
         }
     }
 

@@ -1,0 +1,34 @@
+namespace Pollux.Lab.Bench.Migration;
+
+/// <summary>What is run.</summary>
+/// <param name="Guests">Each on its link.</param>
+/// <param name="Policies">On every guest.</param>
+/// <param name="MorePolicies">On those of <paramref name="MoreOn"/> too.</param>
+/// <param name="MoreOn">Names of guests.</param>
+/// <param name="MoreLinkMBps">The link on which they are run.</param>
+/// <param name="Runs">Of each policy on each guest.</param>
+/// <param name="Cut">A migration that has not ended by then is cancelled and counted as failed.</param>
+/// <param name="ProbeCut">The same in the search for relaxed's limit, where a guest that rewrites the same memory on and on shows sooner that it will not end.</param>
+/// <param name="MaxPauseMs">What the user allows.</param>
+public sealed record MigrationBenchSettings(
+    IReadOnlyList<BenchGuest> Guests, IReadOnlyList<string> Policies, IReadOnlyList<string> MorePolicies, IReadOnlyList<string> MoreOn, double MoreLinkMBps,
+    int Runs, TimeSpan Cut, TimeSpan ProbeCut, double MaxPauseMs, string Qemu)
+{
+    private const double SlowLink = 128;
+    private const double FastLink = 512;
+    private static readonly string[] Main = ["mp", "relaxed", "capped", "stock"];
+    private static readonly string[] Others = ["auto-converge", "doubling", "ramp"];
+
+    /// <summary>All guests on both links, five runs each: up to an hour.</summary>
+    public static MigrationBenchSettings Full(string qemu) => new(
+        [.. BenchGuest.All(SlowLink), .. BenchGuest.All(FastLink)], Main, Others, ["rewrite-1.2x", "rewrite-2x", "phases"], SlowLink,
+        Runs: 5, TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(15), MaxPauseMs: 2000, qemu);
+
+    /// <summary>Five guests on the slow link, two runs each, stock cut at 20 s, the other policies on one guest: up to ten minutes.</summary>
+    public static MigrationBenchSettings Quick(string qemu) => new(
+        [BenchGuest.Idle(SlowLink), BenchGuest.Redis(SlowLink), BenchGuest.Rewriting(0.8, SlowLink), BenchGuest.Rewriting(2, SlowLink), BenchGuest.Phases(SlowLink)],
+        Main, Others, ["rewrite-2x"], SlowLink, Runs: 2, TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(10), MaxPauseMs: 2000, qemu);
+
+    public IReadOnlyList<string> PoliciesOn(BenchGuest guest) =>
+        MoreOn.Contains(guest.Name) && guest.LinkMBps == MoreLinkMBps ? [.. Policies, .. MorePolicies] : Policies;
+}
