@@ -17,6 +17,8 @@ public sealed class MigrationBench
     /// <summary>What a pause costs beside sending: QEMU's stop, the device state, loading, and the orders between.</summary>
     public const double OverheadMs = 50;
 
+    private const int PageBytes = 4096;
+
     // A guest under emulation that has just arrived has nothing translated yet.
     private static readonly TimeSpan Settling = TimeSpan.FromSeconds(1);
 
@@ -104,6 +106,11 @@ public sealed class MigrationBench
             await BusyAsync(subject, cancellation).ConfigureAwait(false);
         }
         var before = await SpeedAsync(subject, cancellation).ConfigureAwait(false);
+        if (before is { } rate && subject.Guest.Counts == "dirty" && !subject.SaidRate)
+        {
+            subject.SaidRate = true;
+            _progress.Report(Invariant($"{subject.Guest.Name}, {subject.Guest.LinkMBps} MB/s: the guest rewrites {rate * PageBytes / 1e6:0} MB/s"));
+        }
         var source = subject.Here;
         var terms = source.Terms(subject.Guest.LinkMBps, _settings.MaxPauseMs, cut.TotalSeconds) with { OverheadMs = OverheadMs };
         var speed = GuestSpeed.Begin(subject.Guest.Work(source));
@@ -181,6 +188,7 @@ public sealed class MigrationBench
     {
         public BenchGuest Guest { get; } = guest;
         public MovableGuest Here { get; set; } = here;
+        public bool SaidRate { get; set; }
 
         public ValueTask DisposeAsync() => Here.DisposeAsync();
     }
