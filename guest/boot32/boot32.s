@@ -5,8 +5,12 @@
 #   mib=N      the RAM over which they are spread evenly, from 4 MiB on (default: no gaps)
 #   words=N    32-bit words written at the start of each page, up to 1024 (default 1)
 #   pace=N     milliseconds between two rounds (default 0: without end and without rest)
+#   slice=N    a round rewrites the next N pages of the mib, and the next round goes on behind them, round and round; instead of pages and words
+#   other=N    pages of every other spell of rounds (default: as slice)
+#   every=N    rounds in a spell (default 0: no spells)
+#   fill=N     MiB, from 4 MiB on, of which each page is written once at the start, so that it is not zero
 #
-# RAM must reach beyond 4 MiB + mib (or pages). Every word written is the round's number plus the page's address: a page that is missed or stale shows. At 2 MiB stands what a
+# RAM must reach beyond 4 MiB + mib (or pages, or fill). Every word written is the round's number plus the page's address: a page that is missed or stale shows. At 2 MiB stands what a
 # reader of the RAM finds the guest by: the bytes "BOOT32\0\0", then the number of rounds that are finished (le32).
 # On COM1 it says "boot32" once, then a dot every 1024 rounds, so that an observer sees it live.
 .set MARK, 0x200000
@@ -35,7 +39,14 @@ _start:
   movw %ax, %ss
   call read_command_line
   call start_clock
-  movl $greeting, %esi
+  movl fill, %ecx
+  shll $8, %ecx               # in pages
+  jz 2f
+  movl $BASE, %esi
+1: movl %esi, (%esi)
+  addl $4096, %esi
+  loop 1b
+2: movl $greeting, %esi
   call say
   movl $0x544f4f42, MARK      # "BOOT"
   movl $0x00003233, MARK + 4  # "32"
@@ -44,6 +55,8 @@ _start:
 round:
   movl MARK + 8, %ebx
   incl %ebx                   # the round
+  cmpl $0, slice
+  jne sliced
   movl pages, %ecx
   testl %ecx, %ecx
   jz round_done
@@ -76,6 +89,43 @@ woken:                        # with interrupts off again
   js 4b
   jmp round
 
+sliced:
+  movl slice, %ecx
+  movl every, %edx
+  testl %edx, %edx
+  jz 1f
+  movl %ebx, %eax
+  xorl %edx, %edx
+  divl every
+  testl $1, %eax
+  jz 1f
+  movl other, %ecx
+1: testl %ecx, %ecx
+  jz round_done
+  movl limit, %edx
+  subl next, %edx
+  shrl $12, %edx              # pages before it begins anew
+  cmpl %ecx, %edx
+  jbe 2f
+  movl %ecx, %edx
+2: subl %edx, %ecx
+  pushl %ecx
+  movl %edx, %ecx
+  movl next, %esi
+  addl %ebx, %esi             # as above
+  movl %ebx, %ebp
+  negl %ebp
+3: movl %esi, (%esi, %ebp)
+  addl $4096, %esi
+  loop 3b
+  addl %ebp, %esi
+  cmpl limit, %esi
+  jb 4f
+  movl $BASE, %esi
+4: movl %esi, next
+  popl %ecx
+  jmp 1b
+
 several_words:
   movl $BASE, %esi
   movl %ecx, %edx
@@ -88,7 +138,7 @@ several_words:
   jnz 1b
   jmp round_done
 
-# Takes pages, mib, words and pace from the command line; works out the stride.
+# Takes all numbers from the command line; works out the stride and the limit.
 read_command_line:
   movl information, %eax
   testl $4, (%eax)            # flag 2: there is a command line
@@ -105,10 +155,31 @@ read_command_line:
   movl $name_pace, %edx
   movl $pace, %edi
   call read_number
+  movl $name_slice, %edx
+  movl $slice, %edi
+  call read_number
+  movl slice, %eax
+  movl %eax, other
+  movl $name_other, %edx
+  movl $other, %edi
+  call read_number
+  movl $name_every, %edx
+  movl $every, %edi
+  call read_number
+  movl $name_fill, %edx
+  movl $fill, %edi
+  call read_number
 1: cmpl $1024, words
   jbe 2f                      # zero writes nothing
   movl $1024, words
 2: movl mib, %eax
+  testl %eax, %eax
+  jnz 5f
+  movl %eax, slice            # nothing to go round in
+5: shll $20, %eax
+  addl $BASE, %eax
+  movl %eax, limit
+  movl mib, %eax
   shll $8, %eax               # in pages
   xorl %edx, %edx
   movl pages, %ecx
@@ -224,6 +295,12 @@ pages: .long 256
 mib: .long 0
 words: .long 1
 pace: .long 0
+slice: .long 0
+other: .long 0
+every: .long 0
+fill: .long 0
+limit: .long 0
+next: .long BASE
 stride: .long 4096
 ticks: .long 0
 information: .long 0
@@ -232,6 +309,10 @@ name_pages: .asciz "pages="
 name_mib: .asciz "mib="
 name_words: .asciz "words="
 name_pace: .asciz "pace="
+name_slice: .asciz "slice="
+name_other: .asciz "other="
+name_every: .asciz "every="
+name_fill: .asciz "fill="
 
 .section .bss
 .align 8
