@@ -21,7 +21,7 @@ internal static class BenchMigrationCommand
         var policies = new Option<string?>("--policies") { Description = $"instead of the usual ones, a list of {string.Join(", ", MigrationPolicies.Names)}", HelpName = "policies" };
         var links = new Option<string?>("--links") { Description = "MB/s, a list; default 128,512 (quick: 128)", HelpName = "MB/s" };
         var runs = new Option<int?>("--runs") { Description = "of each policy on each guest; default 5, quick 2" };
-        var pause = new Option<double?>("--max-pause") { Description = "the longest pause that the user allows, ms; default 2000" };
+        var pause = new Option<double?>("--max-pause") { Description = "the longest pause that the user allows, ms; default 1500" };
         var qemu = new Option<string>("--qemu") { Description = "the QEMU", DefaultValueFactory = _ => "qemu-system-x86_64" };
         return new Command("migration", "Live migration's policies on real guests: success, time, data, pause, the guest's speed") { quick, only, policies, links, runs, pause, qemu, json }
             .WithExamples("pollux bench migration --quick --json runs.json", "pollux bench migration --only rewrite-2x,redis --policies mp,stock --runs 3")

@@ -23,7 +23,6 @@ public sealed class MigrationBench
     private static readonly TimeSpan Settling = TimeSpan.FromSeconds(1);
 
     private static readonly TimeSpan Baseline = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan PhasePatience = TimeSpan.FromSeconds(30);
     private readonly MigrationBenchSettings _settings;
     private readonly IProgress<string> _progress;
     private readonly Action<MigrationRun> _add;
@@ -101,12 +100,12 @@ public sealed class MigrationBench
     private async Task<MigrationRun> OnceAsync(Subject subject, IMigrationPolicy policy, double? limitMs, int repetition, TimeSpan cut, CancellationToken cancellation)
     {
         await Task.Delay(Settling, cancellation).ConfigureAwait(false);
-        if (subject.Guest.HasPhases)
-        {
-            await BusyAsync(subject, cancellation).ConfigureAwait(false);
-        }
         var before = await SpeedAsync(subject, cancellation).ConfigureAwait(false);
-        if (before is { } rate && subject.Guest.Counts == "dirty" && !subject.SaidRate)
+        if (subject.Guest.RoundsPerSpell > 0)
+        {
+            await subject.Here.UntilAsync(subject.Guest.HasJustBecomeBusy, "busy", cancellation).ConfigureAwait(false);
+        }
+        if (before is { } rate && subject.Guest is { PagesPerRound: > 0, RoundsPerSpell: 0 } && !subject.SaidRate)
         {
             subject.SaidRate = true;
             _progress.Report(Invariant($"{subject.Guest.Name}, {subject.Guest.LinkMBps} MB/s: the guest rewrites {rate * PageBytes / 1e6:0} MB/s"));
@@ -146,34 +145,6 @@ public sealed class MigrationBench
             return null;
         }
         await Task.Delay(Baseline, cancellation).ConfigureAwait(false);
-        return await speed.EndAsync().ConfigureAwait(false);
-    }
-
-    /// <summary>Until the guest has just become busy: from a look in which it did little to one in which it did much.</summary>
-    private static async Task BusyAsync(Subject subject, CancellationToken cancellation)
-    {
-        var quiet = false;
-        double most = 0;
-        for (var begin = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begin) < PhasePatience;)
-        {
-            if (await ShortSpeedAsync(subject, cancellation).ConfigureAwait(false) is not { } now)
-            {
-                continue;
-            }
-            most = Math.Max(most, now);
-            if (quiet && now > most / 2)
-            {
-                return;
-            }
-            quiet = now < most / 2;
-        }
-        throw new PolluxException("the guest's load does not change", $"see {subject.Here.Paths.Serial}");
-    }
-
-    private static async Task<double?> ShortSpeedAsync(Subject subject, CancellationToken cancellation)
-    {
-        var speed = GuestSpeed.Begin(subject.Guest.Work(subject.Here))!;
-        await Task.Delay(Baseline / 1.5, cancellation).ConfigureAwait(false);
         return await speed.EndAsync().ConfigureAwait(false);
     }
 

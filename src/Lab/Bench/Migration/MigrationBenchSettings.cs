@@ -22,12 +22,12 @@ public sealed record MigrationBenchSettings(
     /// <summary>All guests on both links, five runs each: up to an hour.</summary>
     public static MigrationBenchSettings Full(string qemu) => new(
         [.. BenchGuest.All(SlowLink), .. BenchGuest.All(FastLink)], Main, Others, ["rewrite-1.2x", "rewrite-2x", "phases"], SlowLink,
-        Runs: 5, TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(15), MaxPauseMs: 2000, qemu);
+        Runs: 5, TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(15), MaxPauseMs: 1500, qemu);
 
     /// <summary>Five guests on the slow link, two runs each, stock cut at 20 s, the other policies on one guest: up to ten minutes.</summary>
     public static MigrationBenchSettings Quick(string qemu) => new(
         [BenchGuest.Idle(SlowLink), BenchGuest.Redis(SlowLink), BenchGuest.Rewriting(0.8, SlowLink), BenchGuest.Rewriting(2, SlowLink), BenchGuest.Phases(SlowLink)],
-        Main, Others, ["rewrite-2x"], SlowLink, Runs: 2, TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(10), MaxPauseMs: 2000, qemu);
+        Main, Others, ["rewrite-2x"], SlowLink, Runs: 2, TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(10), MaxPauseMs: 1500, qemu);
 
     public IReadOnlyList<string> PoliciesOn(BenchGuest guest) =>
         MoreOn.Contains(guest.Name) && guest.LinkMBps == MoreLinkMBps ? [.. Policies, .. MorePolicies] : Policies;
