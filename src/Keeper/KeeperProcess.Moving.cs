@@ -56,7 +56,7 @@ internal sealed partial class KeeperProcess
         var policy = MoveTerms.PolicyOf(settings);
         var options = new MoveOptions(
             destination, kind => PeerConnector.ConnectOne(target, _tls, HelloTo(destination, kind)).Frames, policy,
-            MoveTerms.Of(settings, _machine.RamBytes), _machine.Directory.PathsOf("").Channel);
+            MoveTerms.Of(settings, _machine.RamBytes), _machine.Directory.PathsOf("").Channel, _machine.Directory.ReadRecord()?.RamFile);
         _lastMove = null;
         MovingSource? moving = null;
         moving = new MovingSource(_guest!, options, e => _loop.Post(e, from: moving));

@@ -14,7 +14,7 @@ namespace Pollux.Keeper.Moving;
 
 /// <summary>With what a live migration begins.</summary>
 /// <param name="Connect">Reaches the destination: one connection of each kind.</param>
-internal sealed record MoveOptions(Member Destination, Func<ConnectionKind, FrameStream> Connect, IMigrationPolicy Policy, MigrationTerms Terms, string SocketPath);
+internal sealed record MoveOptions(Member Destination, Func<ConnectionKind, FrameStream> Connect, IMigrationPolicy Policy, MigrationTerms Terms, string SocketPath, string? RamFile);
 
 /// <summary>
 /// The source's side of one live migration: QEMU's stream to the destination, and the words beside it. It reports to the pair's machine and does what
@@ -115,7 +115,7 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
             _control.Tell(FrameType.Sources, guest.Sources.ToBytes());
             _stream = options.Connect(ConnectionKind.Migration);
             _migration = await OutgoingMigration.BeginAsync(
-                new OutgoingOptions(guest.Qmp, guest.Version, options.SocketPath, options.Policy, options.Terms), _stream.Stream, _ended.Token).ConfigureAwait(false);
+                new OutgoingOptions(guest.Qmp, guest.Version, options.SocketPath, options.Policy, options.Terms, options.RamFile), _stream.Stream, _ended.Token).ConfigureAwait(false);
             _switchover = await _migration.UntilSwitchoverAsync(_ended.Token).ConfigureAwait(false);
             _stoppedAt = Stopwatch.GetTimestamp();
             guest.HoldIngress();

@@ -13,7 +13,11 @@ namespace Pollux.Migration.Policies;
 /// <param name="ThrottlePercent">By how much QEMU holds the guest back.</param>
 public sealed record MigrationSample(
     double AtMs, long Iteration, long SentBytes, long RemainingBytes, long SentPages, long ResentPages, double DirtyPagesPerSecond, double LinkBytesPerSecond,
-    IReadOnlyList<GroupSample>? Groups, int ThrottlePercent);
+    IReadOnlyList<GroupSample>? Groups, int ThrottlePercent)
+{
+    /// <summary>The latest that is known from reading pages beside the migration; null: nothing yet, or nobody reads them.</summary>
+    public RamSight? Ram { get; init; }
+}
 
 /// <summary>A group of neighbouring pages.</summary>
 /// <param name="SentPages">Pages of it in the stream since the beginning.</param>

@@ -4,10 +4,12 @@ using static System.FormattableString;
 namespace Pollux.Migration.Policies;
 
 /// <summary>What MP was tuned with; see docs/live-migration.md for how.</summary>
-/// <param name="WasteMost">A guest is memory-intensive when more than this share of what is yet to be sent would be sent in vain.</param>
+/// <param name="VainMost">
+/// What a shorter pause may cost: a guest is memory-intensive when going on until next to nothing is left sends a larger share than this in vain.
+/// </param>
 /// <param name="QuietLimitMs">Of a guest that is not: then QEMU goes on until what is left takes no longer.</param>
 /// <param name="Margin">Share of the allowed pause that is kept for what a forecast misses.</param>
-public sealed record MpSettings(double WasteMost = 0.1, double QuietLimitMs = 30, double Margin = 0.04);
+public sealed record MpSettings(double VainMost = 0.03, double QuietLimitMs = 30, double Margin = 0.04);
 
 /// <summary>
 /// Memory Pattern: a guest that is not memory-intensive is copied until next to nothing is left; one that is, is stopped at the first moment at which all that is
@@ -35,22 +37,21 @@ public sealed class MpPolicy(MpSettings settings) : IMigrationPolicy
             return late;
         }
         var forecast = new MigrationForecast(terms, samples);
-        var waste = forecast.WasteOfGoingOn;
-        return waste <= settings.WasteMost
+        return forecast.VainShare <= settings.VainMost
             ? new MigrationOrder.Limit(QuietLimitMs(terms), forecast.Curve.IsUnknown
                 ? "the first pass: nobody knows yet what the guest writes"
-                : Invariant($"what is left is mostly cold: {100 * waste:0} % of it will have to be sent again"))
-            : WhenIntensive(terms, samples, forecast, waste);
+                : Invariant($"what is left is mostly cold: {100 * forecast.ShareLeftByAPass:0} % of it will have to be sent again"))
+            : WhenIntensive(terms, samples, forecast);
     }
 
-    private MigrationOrder WhenIntensive(MigrationTerms terms, IReadOnlyList<MigrationSample> samples, MigrationForecast forecast, double waste)
+    private MigrationOrder WhenIntensive(MigrationTerms terms, IReadOnlyList<MigrationSample> samples, MigrationForecast forecast)
     {
         var pauseMs = forecast.PauseNowMs;
         var allowedMs = terms.MaxPauseMs * (1 - settings.Margin);
         if (pauseMs <= allowedMs && samples[^1].AtMs >= SettledMs)
         {
             return new MigrationOrder.SwitchOver(pauseMs, Invariant(
-                $"the guest is memory-intensive ({100 * waste:0} % of what is left would be sent in vain) and {forecast.RestBytes / 1e6:0} MB fit into the pause that is allowed"));
+                $"the guest is memory-intensive (it writes {100 * forecast.ShareLeftByAPass:0} % of what is left while that is sent) and {forecast.RestBytes / 1e6:0} MB fit into the pause that is allowed"));
         }
         var shortestMs = forecast.ShortestPauseMs;
         var refused = shortestMs <= terms.MaxPauseMs ? null : Refusal.AsChosen(terms, samples[^1], Invariant(
@@ -58,7 +59,7 @@ public sealed class MpPolicy(MpSettings settings) : IMigrationPolicy
         return refused is MigrationOrder.GiveUp or MigrationOrder.Throttle
             ? refused
             : new MigrationOrder.Limit(Math.Max(1, allowedMs - terms.OverheadMs), (refused as MigrationOrder.GoOn)?.Why
-                ?? Invariant($"the guest is memory-intensive ({100 * waste:0} % of what is left would be sent in vain); it stops as soon as the rest fits: now {pauseMs:0} ms"));
+                ?? Invariant($"the guest is memory-intensive (it writes {100 * forecast.ShareLeftByAPass:0} % of what is left while that is sent); it stops as soon as the rest fits: now {pauseMs:0} ms"));
     }
 
     private double QuietLimitMs(MigrationTerms terms) => Math.Clamp(terms.MaxPauseMs - terms.OverheadMs, 1, settings.QuietLimitMs);

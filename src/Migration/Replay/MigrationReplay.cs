@@ -10,23 +10,12 @@ namespace Pollux.Migration.Replay;
 /// </summary>
 public static class MigrationReplay
 {
-    /// <summary>What the guest writes in the second before, and how much of its RAM is in use: the facts that a keeper finds out beforehand.</summary>
-    /// <param name="seed">Of the run that is to follow: it begins where this ends.</param>
-    public static MigrationTerms Watch(MigrationTerms terms, MemoryTrace trace, int seed)
-    {
-        const double watchMs = 1000;
-        var written = new HashSet<int>();
-        var run = new ReplayedMigration(terms, trace, terms.LinkBytesPerSecond ?? 1, seed);
-        run.Guest.Run(watchMs, page => written.Add(page));
-        return terms with { WatchedDirtyBytesPerSecond = (double)written.Count * DirtyLooks.PageBytes, UsedBytes = (long)run.Memory.UsedPages * DirtyLooks.PageBytes };
-    }
-
-    /// <param name="terms">As given to the policy; <see cref="Watch"/> adds what is found out beforehand.</param>
     /// <param name="seed">Where in the trace it begins, and all noise. The same seed gives the same run.</param>
     /// <param name="repetition">Only to be told in the run.</param>
-    public static MigrationRun Run(IMigrationPolicy policy, MigrationTerms terms, MemoryTrace trace, double linkBytesPerSecond, int seed, int repetition = 1)
+    /// <param name="isWatched">A sample of the guest's pages is read beside the migration, as keepers do.</param>
+    public static MigrationRun Run(IMigrationPolicy policy, MigrationTerms terms, MemoryTrace trace, double linkBytesPerSecond, int seed, int repetition = 1, bool isWatched = true)
     {
-        var migration = new ReplayedMigration(terms, trace, linkBytesPerSecond, seed);
+        var migration = new ReplayedMigration(terms, trace, linkBytesPerSecond, seed, isWatched);
         var end = migration.Live(policy);
         return new MigrationRun(
             policy.Name, trace.Guest, linkBytesPerSecond / 1e6, end.PauseMs is not null, end.AtMs / 1000, end.SentBytes, end.PauseMs, RunKind.Replayed, terms.MaxPauseMs,

@@ -1,4 +1,5 @@
 using Pollux.Migration.Policies;
+using Pollux.Migration.Watching;
 
 namespace Pollux.Migration.Replay;
 
@@ -15,6 +16,7 @@ internal sealed class PrecopyMemory
     private readonly bool[] _log;
     private readonly bool[] _isUsed;
     private readonly bool[] _wasSent;
+    private readonly uint[] _versions;
     private readonly int[] _groupSent;
     private readonly int[] _groupResent;
     private readonly int[] _groupIteration;
@@ -25,6 +27,7 @@ internal sealed class PrecopyMemory
         var pages = trace.Groups * MemoryTrace.PagesPerGroup;
         (_toSend, _log, _isUsed, _wasSent) = (new bool[pages], new bool[pages], new bool[pages], new bool[pages]);
         (_groupSent, _groupResent, _groupIteration) = (new int[trace.Groups], new int[trace.Groups], new int[trace.Groups]);
+        _versions = new uint[pages];
         Array.Fill(_toSend, true);
         for (var group = 0; group < trace.Groups; group++)
         {
@@ -40,13 +43,15 @@ internal sealed class PrecopyMemory
 
     public long ResentPages { get; private set; }
 
-    public int UsedPages => _isUsed.Count(u => u);
-
     public void Write(int page)
     {
         _log[page] = true;
         _isUsed[page] = true;
+        _versions[page]++;
     }
+
+    /// <summary>As one who reads the guest's RAM sees it.</summary>
+    public PageSeen Read(long page) => new(_versions[page], !_isUsed[page]);
 
     /// <summary>Reads the dirty log; returns how many pages it added.</summary>
     public int Look()

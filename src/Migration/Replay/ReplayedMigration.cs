@@ -1,4 +1,5 @@
 using Pollux.Migration.Policies;
+using Pollux.Migration.Watching;
 
 namespace Pollux.Migration.Replay;
 
@@ -19,6 +20,9 @@ internal sealed class ReplayedMigration
     private readonly MigrationTerms _terms;
     private readonly double _linkBytesPerMs;
     private readonly Random _random;
+    private readonly TracePlayer _guest;
+    private readonly PrecopyMemory _memory;
+    private readonly RamSampler? _sampler;
     private readonly QemuThrottle _throttle = new();
     private readonly List<MigrationSample> _samples = [];
     private double _now;
@@ -36,24 +40,17 @@ internal sealed class ReplayedMigration
     private double? _predictedMs;
     private string _why = "QEMU found what is left small enough";
 
-    public ReplayedMigration(MigrationTerms terms, MemoryTrace trace, double linkBytesPerSecond, int seed)
+    public ReplayedMigration(MigrationTerms terms, MemoryTrace trace, double linkBytesPerSecond, int seed, bool isWatched)
     {
         (_terms, _linkBytesPerMs, _random) = (terms, linkBytesPerSecond / 1000, new Random(seed));
-        (Guest, Memory) = (new TracePlayer(trace, new Random(seed)), new PrecopyMemory(trace));
+        (_guest, _memory) = (new TracePlayer(trace, _random), new PrecopyMemory(trace));
+        _sampler = isWatched ? new RamSampler(trace.Groups * MemoryTrace.PagesPerGroup, _memory.Read, _random, () => _now) : null;
     }
-
-    public TracePlayer Guest { get; }
-
-    public PrecopyMemory Memory { get; }
 
     public ReplayEnd Live(IMigrationPolicy policy)
     {
         var setup = policy.Begin(_terms);
         (_limitMs, _throttle.IsOn) = (setup.DowntimeLimitMs, setup.AutoConverge);
-        if (_terms.WatchedDirtyBytesPerSecond is not null)
-        {
-            Guest.Run(1000, _ => { });
-        }
         var nextSampleMs = SampleMs;
         while (true)
         {
@@ -63,7 +60,7 @@ internal sealed class ReplayedMigration
                 _thresholdBytes = (_sentBytes - _windowFromBytes) / (_now - _windowFrom) * _limitMs;
                 (_windowFrom, _windowFromBytes) = (_now, _sentBytes);
             }
-            if ((_now - _sliceFrom >= SliceMs || Memory.Remaining == 0) && SliceEnds())
+            if ((_now - _sliceFrom >= SliceMs || _memory.Remaining == 0) && SliceEnds())
             {
                 return Complete();
             }
@@ -85,11 +82,11 @@ internal sealed class ReplayedMigration
         _now += TickMs;
         var guestMs = TickMs * (1 - (_throttle.Percent / 100.0));
         _guestMs += guestMs;
-        Guest.Run(guestMs, Memory.Write);
+        _guest.Run(guestMs, _memory.Write);
         _credit = Math.Min(_credit, 0) + (_linkBytesPerMs * TickMs * (1 + (LinkNoise * ((2 * _random.NextDouble()) - 1))));
-        while (_credit > 0 && Memory.Remaining > 0)
+        while (_credit > 0 && _memory.Remaining > 0)
         {
-            var bytes = Memory.SendNext(_iteration);
+            var bytes = _memory.SendNext(_iteration);
             _sentBytes += bytes;
             _credit -= bytes == PrecopyMemory.ZeroPageOnLink ? ZeroPageMs * _linkBytesPerMs : bytes;
         }
@@ -103,19 +100,19 @@ internal sealed class ReplayedMigration
         {
             return false;
         }
-        var added = Memory.Look();
+        var added = _memory.Look();
         _iteration++;
         _throttle.Looked(_now, added, _sentBytes);
         return Pending < _thresholdBytes;
     }
 
-    private long Pending => (long)Memory.Remaining * DirtyLooks.PageBytes;
+    private long Pending => (long)_memory.Remaining * DirtyLooks.PageBytes;
 
     private ReplayEnd Complete()
     {
         var stopped = _now;
-        Memory.Look();
-        while (Memory.SendNext(_iteration) is > 0 and var bytes)
+        _memory.Look();
+        while (_memory.SendNext(_iteration) is > 0 and var bytes)
         {
             _sentBytes += bytes;
             _now += bytes == PrecopyMemory.ZeroPageOnLink ? ZeroPageMs : bytes / _linkBytesPerMs;
@@ -125,7 +122,10 @@ internal sealed class ReplayedMigration
     }
 
     private MigrationSample Sample() => new(
-        _now, _iteration, _sentBytes, Pending, Memory.SentPages, Memory.ResentPages, _throttle.DirtyPagesPerSecond, RateLately(), GroupsNow(), _throttle.Percent);
+        _now, _iteration, _sentBytes, Pending, _memory.SentPages, _memory.ResentPages, _throttle.DirtyPagesPerSecond, RateLately(), GroupsNow(), _throttle.Percent)
+    {
+        Ram = _sampler?.Look(),
+    };
 
     private double RateLately()
     {
@@ -140,7 +140,7 @@ internal sealed class ReplayedMigration
             return null;
         }
         (_groupsAtMs, _groupsIteration) = (_now, _iteration);
-        return Memory.Groups();
+        return _memory.Groups();
     }
 
     /// <summary>Why it gave up, if it did.</summary>

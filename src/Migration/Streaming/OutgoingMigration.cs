@@ -1,5 +1,6 @@
 using Pollux.Core;
 using Pollux.Migration.Policies;
+using Pollux.Migration.Watching;
 using Pollux.Qemu.Qmp;
 using Pollux.Wire.Migration;
 
@@ -35,7 +36,7 @@ public sealed class OutgoingMigration : IAsyncDisposable
 
     private OutgoingMigration(OutgoingOptions options, SourceQemu qemu, StreamRelay relay)
     {
-        (_options, _qemu, _relay, _samples) = (options, qemu, relay, new SampleLog(relay));
+        (_options, _qemu, _relay, _samples) = (options, qemu, relay, new SampleLog(relay, options.RamFile is { } ram ? RamFile.TryOpen(ram, options.Terms.RamBytes, new Random()) : null));
         _progress = new MigrationProgress(options.Policy.Name, 0, 1, 0, options.Terms.RamBytes, 0, 0, null, 0, _why);
     }
 
@@ -160,6 +161,7 @@ public sealed class OutgoingMigration : IAsyncDisposable
             // QEMU is gone or hangs: its owner sees that too.
         }
         _qemu.Dispose();
+        _samples.Dispose();
     }
 
     private async Task ClearAsync(CancellationToken cancellation)

@@ -1,10 +1,11 @@
 using System.Diagnostics;
 using Pollux.Migration.Policies;
+using Pollux.Migration.Watching;
 
 namespace Pollux.Migration.Streaming;
 
 /// <summary>The samples of one migration. Their number is bounded in practice: the longer it lasts, the rarer they become.</summary>
-internal sealed class SampleLog(StreamRelay relay)
+internal sealed class SampleLog(StreamRelay relay, RamFile? ram) : IDisposable
 {
     private static readonly TimeSpan ShortestInterval = TimeSpan.FromMilliseconds(50);
 
@@ -48,13 +49,18 @@ internal sealed class SampleLog(StreamRelay relay)
         ledger.Iteration = (int)iteration;
         var sentPages = ledger.SentPages;
         var sample = new MigrationSample(
-            at, iteration, sent, status.RemainingBytes, sentPages, ledger.ResentPages, status.DirtyPagesPerSecond, Rate(at, sent), GroupsNow(at, iteration, sentPages), status.ThrottlePercent);
+            at, iteration, sent, status.RemainingBytes, sentPages, ledger.ResentPages, status.DirtyPagesPerSecond, Rate(at, sent), GroupsNow(at, iteration, sentPages), status.ThrottlePercent)
+        {
+            Ram = ram?.Sampler.Look(),
+        };
         lock (_gate)
         {
             _samples.Add(sample);
         }
         return sample;
     }
+
+    public void Dispose() => ram?.Dispose();
 
     private double Rate(double at, long sent)
     {

@@ -9,12 +9,13 @@ public sealed class MpPolicyTests
     private const double QuietMs = 30;
     private static readonly MpPolicy Mp = new();
 
-    /// <summary>The link carries 128 MB in a second; 256 MiB of RAM.</summary>
-    private static MigrationTerms Watched(double bytesPerSecond) => Terms with { WatchedDirtyBytesPerSecond = bytesPerSecond };
+    /// <summary>Someone reads the guest's pages: so much is written within 100 ms, within a second, and so much is in use. The link carries 128 MB in a second; 256 MiB of RAM.</summary>
+    private static SampleSeries Watched(double within100Ms, double withinASecond, long usedBytes = 256L << 20) =>
+        new SampleSeries().Seeing(new RamSight(usedBytes, [new(100, within100Ms), new(1000, withinASecond)]));
 
     [Fact]
     public void QuietGuest_IsCopiedUntilNextToNothingIsLeft() =>
-        Assert.Equal(QuietMs, Assert.IsType<MigrationOrder.Limit>(Mp.Decide(Watched(1e6), new SampleSeries().Send(1900).All)).DowntimeLimitMs);
+        Assert.Equal(QuietMs, Assert.IsType<MigrationOrder.Limit>(Mp.Decide(Terms, Watched(1e5, 1e6).Send(1900).All)).DowntimeLimitMs);
 
     [Fact]
     public void UnwatchedGuest_IsNotJudgedInTheFirstPass() =>
@@ -23,7 +24,7 @@ public sealed class MpPolicyTests
     [Fact]
     public void IntensiveGuest_ThatDoesNotFitYet_StopsAsSoonAsQemuFindsThatItDoes()
     {
-        var limit = Assert.IsType<MigrationOrder.Limit>(Mp.Decide(Watched(150e6), new SampleSeries().Send(100).All));
+        var limit = Assert.IsType<MigrationOrder.Limit>(Mp.Decide(Terms, Watched(50e6, 150e6).Send(100).All));
 
         Assert.InRange(limit.DowntimeLimitMs, 1300, Terms.MaxPauseMs - Terms.OverheadMs);
     }
@@ -31,7 +32,7 @@ public sealed class MpPolicyTests
     [Fact]
     public void IntensiveGuest_WhoseMemoryInUseFits_IsStoppedAtOnce()
     {
-        var over = Assert.IsType<MigrationOrder.SwitchOver>(Mp.Decide(Watched(150e6) with { UsedBytes = 160_000_000 }, new SampleSeries().Send(100).All));
+        var over = Assert.IsType<MigrationOrder.SwitchOver>(Mp.Decide(Terms, Watched(50e6, 150e6, usedBytes: 160_000_000).Send(100).All));
 
         // 160 MB take 1.25 s.
         Assert.InRange(over.PredictedPauseMs, 1200, 1500);
@@ -71,17 +72,17 @@ public sealed class MpPolicyTests
     [InlineData(WhenLonger.Wait, typeof(MigrationOrder.Limit))]
     public void IntensiveGuest_ThatWillNeverFit_IsDealtWithAsTheUserChose_Beforehand(WhenLonger chosen, Type order)
     {
-        var terms = Watched(150e6) with { MaxPauseMs = 500, WhenLonger = chosen };
+        var terms = Terms with { MaxPauseMs = 500, WhenLonger = chosen };
 
-        Assert.IsType(order, Mp.Decide(terms, new SampleSeries().Send(50).All));
+        Assert.IsType(order, Mp.Decide(terms, Watched(150e6, 150e6).Send(50).All));
     }
 
     [Fact]
     public void Refusal_SaysThePauseThatWouldBeNeeded()
     {
-        var terms = Watched(128e6) with { MaxPauseMs = 500, WhenLonger = WhenLonger.GiveUp };
+        var terms = Terms with { MaxPauseMs = 500, WhenLonger = WhenLonger.GiveUp };
 
-        var gaveUp = Assert.IsType<MigrationOrder.GiveUp>(Mp.Decide(terms, new SampleSeries().Send(50).All));
+        var gaveUp = Assert.IsType<MigrationOrder.GiveUp>(Mp.Decide(terms, Watched(128e6, 128e6).Send(50).All));
 
         // One second's 128 MB take one second.
         Assert.Contains("the shortest pause is 1050 ms", gaveUp.Why, StringComparison.Ordinal);
@@ -105,21 +106,24 @@ public sealed class MpPolicyTests
     public void Curve_ReadsBetweenItsPoints_AndNeverFalls()
     {
         var looks = DirtyLooks.In(new SampleSeries().Send(2150).Look(150e6).All);
-        var curve = WriteCurve.Of(Watched(140e6), looks);
+        var curve = WriteCurve.Of(new RamSight(0, [new(100, 60e6), new(1000, 140e6)]), looks);
 
-        Assert.Equal(70e6, curve.Within(500), 1e3);
+        Assert.Equal(30e6, curve.Within(50), 1e3);
         Assert.Equal(140e6, curve.Within(1000), 1e3);
         Assert.Equal(145e6, curve.Within(1600), 1e3);
         Assert.Equal(150e6, curve.WithinAtLeast(1e6), 1e3);
     }
 
     [Fact]
-    public void Curve_OfAGuestThatBecameQuiet_ForgetsWhatWasWatched()
+    public void Curve_OfAGuestThatBecameQuiet_ForgetsTheLooksOfBefore()
     {
-        var looks = DirtyLooks.In(new SampleSeries().Send(2150).Look(3e6).All);
+        var looks = DirtyLooks.In(new SampleSeries().Send(2150).Look(150e6).All);
 
-        Assert.Equal(1.5e6 / 1.1, WriteCurve.Of(Watched(140e6), looks).Within(1000), 1e3);
+        Assert.Equal(3e6, WriteCurve.Of(new RamSight(0, [new(1000, 3e6)]), looks).WithinAtLeast(1e6), 1e3);
     }
+
+    [Fact]
+    public void Curve_OfNothing_IsUnknown() => Assert.True(WriteCurve.Of(null, []).IsUnknown);
 
     /// <summary>Whatever is told to it: no figure that is none, and nothing outside of what it may order.</summary>
     [Theory]
@@ -135,10 +139,7 @@ public sealed class MpPolicyTests
         {
             var terms = new MigrationTerms(
                 random.Next(10) == 0 ? 0 : 1L << random.Next(20, 38), random.Next(5) == 0 ? 0 : random.Next(1, 5000), 60_000, random.Next(2) == 0 ? null : 1 + (random.NextDouble() * 1e9),
-                random.Next(300), (WhenLonger)random.Next(3))
-            {
-                WatchedDirtyBytesPerSecond = random.Next(2) == 0 ? null : Odd(), UsedBytes = random.Next(2) == 0 ? null : Size(),
-            };
+                random.Next(300), (WhenLonger)random.Next(3));
             var (samples, at, iteration) = (new List<MigrationSample>(), 0.0, 1L);
             for (var n = random.Next(1, 12); n > 0; n--)
             {
@@ -146,7 +147,10 @@ public sealed class MpPolicyTests
                 iteration += random.Next(3);
                 samples.Add(new MigrationSample(
                     at, iteration, Size(), Size(), Size() >> 12, Size() >> 14, Odd(), Odd(),
-                    random.Next(2) == 0 ? null : [.. Enumerable.Range(0, random.Next(3)).Select(_ => new GroupSample(random.Next(999), random.Next(999), random.Next(9)))], random.Next(100)));
+                    random.Next(2) == 0 ? null : [.. Enumerable.Range(0, random.Next(3)).Select(_ => new GroupSample(random.Next(999), random.Next(999), random.Next(9)))], random.Next(100))
+                {
+                    Ram = random.Next(2) == 0 ? null : new RamSight(Size(), [.. Enumerable.Range(0, random.Next(4)).Select(_ => new WrittenWithin(Odd(), Odd()))]),
+                });
             }
             switch (Mp.Decide(terms, samples))
             {

@@ -26,7 +26,7 @@ public sealed class ReplayTests
     };
 
     private static IReadOnlyList<MigrationRun> Runs(IMigrationPolicy policy, MemoryTrace trace, double deadlineMs = 60_000) =>
-        [.. Enumerable.Range(1, 5).Select(seed => MigrationReplay.Run(policy, MigrationReplay.Watch(Terms(trace, deadlineMs), trace, seed), trace, Link, seed, seed))];
+        [.. Enumerable.Range(1, 5).Select(seed => MigrationReplay.Run(policy, Terms(trace, deadlineMs), trace, Link, seed, seed))];
 
     private static double Median(IEnumerable<MigrationRun> runs, Func<MigrationRun, double> figure) => runs.Select(figure).Order().ElementAt(2);
 
@@ -111,7 +111,7 @@ public sealed class ReplayTests
     {
         var trace = SyntheticTraces.Sweep(2 * Link);
         MigrationRun With(WhenLonger chosen, MemoryTrace guest) =>
-            MigrationReplay.Run(new MpPolicy(), MigrationReplay.Watch(Terms(guest) with { MaxPauseMs = 400, WhenLonger = chosen }, guest, 1), guest, Link, 1);
+            MigrationReplay.Run(new MpPolicy(), Terms(guest) with { MaxPauseMs = 400, WhenLonger = chosen }, guest, Link, 1);
 
         var gaveUp = With(WhenLonger.GiveUp, trace);
         Assert.False(gaveUp.Succeeded);
@@ -140,9 +140,8 @@ public sealed class ReplayTests
             var hot = random.Next(4, 120);
             var trace = random.Next(2) == 0 ? SyntheticTraces.Sweep(rate, hot, groups: 128, used: random.Next(128), from: 4) : SyntheticTraces.Scattered(rate, hot, groups: 128, used: random.Next(128), from: 4);
             var terms = new MigrationTerms(trace.RamBytes, 100 + random.Next(1500), 20_000, link, random.Next(60), WhenLonger.Wait);
-            var told = random.Next(2) == 0 ? terms : MigrationReplay.Watch(terms, trace, seed);
 
-            var run = MigrationReplay.Run(new MpPolicy(), told, trace, link, seed);
+            var run = MigrationReplay.Run(new MpPolicy(), terms, trace, link, seed, isWatched: random.Next(2) == 0);
 
             Assert.True(run.Succeeded ? run.PauseMs <= terms.MaxPauseMs : run.TotalSeconds >= 20, $"{trace.Guest} over {link / 1e6:0} MB/s, hot {hot}, {terms}: {run}");
         }
@@ -152,18 +151,9 @@ public sealed class ReplayTests
     public void Replay_OfTheSameSeed_IsTheSame()
     {
         var trace = Guest("sweep 2");
-        MigrationRun Once(int seed) => MigrationReplay.Run(new MpPolicy(), MigrationReplay.Watch(Terms(trace), trace, seed), trace, Link, seed);
+        MigrationRun Once(int seed) => MigrationReplay.Run(new MpPolicy(), Terms(trace), trace, Link, seed);
 
         Assert.Equal(Once(3), Once(3));
         Assert.NotEqual(Once(3).SentBytes, Once(4).SentBytes);
-    }
-
-    [Fact]
-    public void Watch_SeesWhatTheGuestWrites()
-    {
-        var watched = MigrationReplay.Watch(Terms(Guest("sweep 1.2")), SyntheticTraces.Sweep(100e6, used: 180), seed: 1);
-
-        Assert.InRange(watched.WatchedDirtyBytesPerSecond!.Value, 95e6, 101e6);
-        Assert.Equal(180L << 20, watched.UsedBytes);
     }
 }

@@ -36,6 +36,13 @@ internal sealed class SampleSeries
         return this;
     }
 
+    /// <summary>What whoever reads the guest's pages sees from now on.</summary>
+    public SampleSeries Seeing(RamSight sight)
+    {
+        _last = _last with { Ram = sight };
+        return this;
+    }
+
     public SampleSeries With(Func<MigrationSample, MigrationSample> change)
     {
         _last = change(_last);

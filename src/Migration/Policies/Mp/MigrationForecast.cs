@@ -8,7 +8,8 @@ internal sealed class MigrationForecast
 
     private readonly MigrationTerms _terms;
     private readonly double _linkBytesPerMs;
-    private readonly double _ramBytes;
+    private readonly double _usedBytes;
+    private readonly double _sentBytes;
     private readonly double _sinceLookMs;
     private readonly double _sentSinceLook;
     private readonly double _windowMs; // before the last look
@@ -19,12 +20,13 @@ internal sealed class MigrationForecast
     {
         var (now, looks) = (samples[^1], DirtyLooks.In(samples));
         (_terms, _linkBytesPerMs) = (terms, LinkRate.Of(terms, samples) / 1000);
-        (Curve, _pattern) = (WriteCurve.Of(terms, looks), PagePattern.Of(samples));
+        (Curve, _pattern) = (WriteCurve.Of(now.Ram, looks), PagePattern.Of(samples));
         _isFirstPass = looks.Count == 0;
+        _sentBytes = now.SentBytes;
         _sinceLookMs = _isFirstPass ? now.AtMs : now.AtMs - looks[^1].AtMs;
         _sentSinceLook = now.SentBytes - (_isFirstPass ? 0 : looks[^1].SentBytes);
         _windowMs = _isFirstPass ? 0 : looks[^1].WindowMs;
-        _ramBytes = Math.Min(terms.RamBytes, terms.UsedBytes is > 0 and var used ? used : terms.RamBytes);
+        _usedBytes = Math.Min(terms.RamBytes, now.Ram is { UsedBytes: > 0 and var used } ? used : terms.RamBytes);
         RestBytes = RestOf(now);
     }
 
@@ -38,16 +40,22 @@ internal sealed class MigrationForecast
     /// <summary>The pause if the guest is stopped at the next opportunity.</summary>
     public double PauseNowMs => PauseMs(RestBytes + DirtyBytes);
 
-    /// <summary>What one more pass over all that is left will have had to send in vain, as a share of it: 0 the rest is cold, 1 going on is of no use.</summary>
-    public double WasteOfGoingOn
+    /// <summary>How much of what is left one more pass over it leaves to be sent again: 0 the rest is cold, 1 going on is of no use.</summary>
+    public double ShareLeftByAPass
     {
         get
         {
             var pass = Math.Max(RestBytes, _linkBytesPerMs);
-            var (soon, later) = (Math.Min(_ramBytes, Curve.Within(_sinceLookMs)), Math.Min(_ramBytes, Curve.Within(_sinceLookMs + (pass / _linkBytesPerMs))));
+            var (soon, later) = (Math.Min(_usedBytes, Curve.Within(_sinceLookMs)), Math.Min(_usedBytes, Curve.Within(_sinceLookMs + (pass / _linkBytesPerMs))));
             return Math.Clamp((later - soon) / pass, 0, 1);
         }
     }
+
+    /// <summary>
+    /// What going on until next to nothing is left sends in vain, as a share of all that is sent at least: each pass leaves the same share of the one before.
+    /// Infinite when passes do not shrink.
+    /// </summary>
+    public double VainShare => ShareLeftByAPass is < 1 and var left ? RestBytes * left / (1 - left) / Math.Max(1, _sentBytes + RestBytes) : double.PositiveInfinity;
 
     /// <summary>
     /// The shortest pause that going on can lead to, by a curve that flatters: the rest that reproduces itself while it is sent. What a pause shorter than it
@@ -57,7 +65,7 @@ internal sealed class MigrationForecast
     {
         get
         {
-            var rest = _ramBytes;
+            var rest = _usedBytes;
             for (var pass = 0; pass < 100; pass++)
             {
                 rest = Math.Min(rest, Curve.WithinAtLeast(rest / _linkBytesPerMs));
@@ -82,20 +90,20 @@ internal sealed class MigrationForecast
     }
 
     /// <summary>There is no more than all of it.</summary>
-    private double MostBytes => Math.Max(_ramBytes, RestBytes);
+    private double MostBytes => Math.Max(_usedBytes, RestBytes);
 
     private double PauseMs(double bytes) => (Math.Min(Math.Max(0, bytes), MostBytes) / _linkBytesPerMs) + _terms.OverheadMs;
 
     /// <summary>Pages that were never sent are at most as many as are in use and were not sent; zero pages among them cost next to nothing.</summary>
     private double RestOf(MigrationSample now)
     {
-        if (_terms.UsedBytes is not > 0)
+        if (now.Ram is not { UsedBytes: > 0 })
         {
             return now.RemainingBytes;
         }
         double neverSent = Math.Max(0, (_terms.RamBytes / DirtyLooks.PageBytes) - (now.SentPages - now.ResentPages)) * DirtyLooks.PageBytes;
         neverSent = Math.Min(neverSent, now.RemainingBytes);
         var wholeSentOnce = Math.Max(0, now.SentBytes - (now.ResentPages * DirtyLooks.PageBytes));
-        return now.RemainingBytes - neverSent + Math.Min(neverSent, Math.Max(0, _ramBytes - wholeSentOnce));
+        return now.RemainingBytes - neverSent + Math.Min(neverSent, Math.Max(0, _usedBytes - wholeSentOnce));
     }
 }

@@ -1,8 +1,8 @@
 namespace Pollux.Migration.Policies.Mp;
 
 /// <summary>
-/// How many different bytes the guest writes within a time: rises ever more slowly, because a hot page counts once. It is known at a few points only (what was
-/// watched beforehand, what QEMU's looks found), and read between them. Pure.
+/// How many different bytes the guest writes within a time: rises ever more slowly, because a hot page counts once. It is known at a few points only (what a
+/// sample of its pages shows, what QEMU's looks found), and read between them. Pure.
 /// </summary>
 internal sealed class WriteCurve
 {
@@ -14,7 +14,6 @@ internal sealed class WriteCurve
     /// <summary>A point that disagrees by more than this is from another phase of the guest.</summary>
     private const double Agreement = 1.25;
 
-    private const double WatchedMs = 1000;
     private readonly List<(double Ms, double Bytes)> _points;
 
     private WriteCurve(List<(double Ms, double Bytes)> points) => _points = points;
@@ -22,21 +21,24 @@ internal sealed class WriteCurve
     /// <summary>Nothing was seen yet.</summary>
     public bool IsUnknown => _points.Count == 0;
 
-    public static WriteCurve Of(MigrationTerms terms, IReadOnlyList<DirtyLook> looks)
+    public static WriteCurve Of(RamSight? sight, IReadOnlyList<DirtyLook> looks)
     {
+        // The latest says what the guest does now: what disagrees with it is forgotten.
         var accepted = new List<(double Ms, double Bytes)>();
-        // The latest says what the guest does now.
-        for (var i = looks.Count - 1; i >= 0 && accepted.Count < LooksMost; i--)
+        foreach (var point in sight?.Written ?? [])
         {
-            // The first look is also the end of the first pass: what had not been sent until then was of no interest.
+            if (point.Ms > 0 && double.IsFinite(point.Ms) && point.Bytes >= 0 && double.IsFinite(point.Bytes))
+            {
+                accepted.Add((point.Ms, point.Bytes));
+            }
+        }
+        for (var (i, accepting) = (looks.Count - 1, LooksMost); i >= 0 && accepting > 0; i--)
+        {
             if (looks[i].FreshBytes >= looks[i].RestBytes * CleanShareLeast)
             {
                 Accept(looks[i].WindowMs, looks[i].FreshBytes);
+                accepting--;
             }
-        }
-        if (terms.WatchedDirtyBytesPerSecond is >= 0 and < double.PositiveInfinity and var watched)
-        {
-            Accept(WatchedMs, watched);
         }
         accepted.Sort();
         return new WriteCurve(accepted);
