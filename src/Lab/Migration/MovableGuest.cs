@@ -63,7 +63,7 @@ public sealed class MovableGuest : IAsyncDisposable
     /// <summary>The same, but made otherwise than this one.</summary>
     public Task<MovableGuest> StartDestinationAsync(MovableSpec spec, CancellationToken cancellation) => StartAsync(spec, QemuSide.Destination, cancellation);
 
-    public OutgoingOptions Outgoing(IMigrationPolicy policy, MigrationTerms terms) => new(Qmp, Version, Path.Combine(_directory, "out.sock"), policy, terms);
+    public OutgoingOptions Outgoing(IMigrationPolicy policy, MigrationTerms terms) => new(Qmp, Version, Path.Combine(_directory, "out.sock"), policy, terms, Paths.RamFile);
 
     public Task<IncomingMigration> PrepareIncomingAsync(CancellationToken cancellation) =>
         IncomingMigration.PrepareAsync(Process, Qmp, Path.Combine(_directory, "in.sock"), cancellation);
