@@ -241,11 +241,13 @@ public sealed class OutgoingMigration : IAsyncDisposable
                 _why = goOn.Why ?? _why;
                 break;
             // Policies keep nothing and say again what still holds: QEMU is told once.
-            case MigrationOrder.Limit limit when limit == _last:
+            case MigrationOrder.Limit limit when _last is MigrationOrder.Limit last && last.DowntimeLimitMs == limit.DowntimeLimitMs:
+                _why = limit.Why ?? _why;
+                break;
             case MigrationOrder.Throttle when _last is MigrationOrder.Throttle:
                 break;
             case MigrationOrder.Limit limit:
-                _why = $"QEMU may stop the guest for {limit.DowntimeLimitMs:0} ms";
+                _why = limit.Why ?? $"QEMU may stop the guest for {limit.DowntimeLimitMs:0} ms";
                 await _qemu.LimitAsync(limit.DowntimeLimitMs, cancellation).ConfigureAwait(false);
                 break;
             case MigrationOrder.SwitchOver over:

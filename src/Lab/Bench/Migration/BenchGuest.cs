@@ -32,7 +32,8 @@ public sealed record BenchGuest(string Name, double LinkMBps, long MemoryMiB, st
     private const int SpellRounds = 5000 / PaceMs;
 
     /// <summary>15,000 values of 4,000 bytes: what the guest's server may hold is 96 MB.</summary>
-    private const string Churn = "pollux.churn=15000:4000";
+    private const string Churn = "15000:4000";
+    private const string ChurnArgument = "pollux.churn=";
 
     /// <summary>guest/boot32: where the number of rounds stands in its RAM.</summary>
     private const long RoundAt = 0x200008;
@@ -44,7 +45,8 @@ public sealed record BenchGuest(string Name, double LinkMBps, long MemoryMiB, st
     public static BenchGuest Idle(double linkMBps) => new("idle", linkMBps, BaseMemoryMiB, "console=ttyS0 quiet", 0);
 
     /// <summary>A Redis whose values are set all over by a client in the same guest (guest/redis/churn.c).</summary>
-    public static BenchGuest Redis(double linkMBps) => new("redis", linkMBps, BaseMemoryMiB, $"console=ttyS0 quiet {Churn}", 0);
+    /// <param name="churn">KEYS:BYTES.</param>
+    public static BenchGuest Redis(double linkMBps, string churn = Churn) => new("redis", linkMBps, BaseMemoryMiB, $"console=ttyS0 quiet {ChurnArgument}{churn}", 0);
 
     public static BenchGuest Rewriting(double multiple, double linkMBps)
     {
@@ -72,7 +74,7 @@ public sealed record BenchGuest(string Name, double LinkMBps, long MemoryMiB, st
 
     /// <summary>How far its own loop has come; null: it has none.</summary>
     internal GuestWork? Work(MovableGuest guest) => !IsLinux ? new GuestWork.InRam(guest.Paths.RamFile, PagesPerRound)
-        : CommandLine.Contains(Churn, StringComparison.Ordinal) ? new GuestWork.OnConsole(guest.Paths.Serial, "churn: ", " values set")
+        : CommandLine.Contains(ChurnArgument, StringComparison.Ordinal) ? new GuestWork.OnConsole(guest.Paths.Serial, "churn: ", " values set")
         : null;
 
     /// <summary>Whether it is in the first tenth of a busy spell.</summary>

@@ -5,6 +5,7 @@ using Pollux.Lab.Migration;
 using Pollux.Migration;
 using Pollux.Migration.Policies;
 using Pollux.Migration.Streaming;
+using Pollux.Migration.Watching;
 
 namespace Pollux.Lab.Bench.Migration;
 
@@ -27,15 +28,26 @@ public sealed class MigrationBench
     private readonly IProgress<string> _progress;
     private readonly Action<MigrationRun> _add;
 
-    private MigrationBench(MigrationBenchSettings settings, IProgress<string> progress, Action<MigrationRun> add) => (_settings, _progress, _add) = (settings, progress, add);
+    private MigrationBench(MigrationBenchSettings settings, IProgress<string> progress, Action<MigrationRun> add) =>
+        (_settings, _progress, _add) = (settings, progress, add);
 
     /// <param name="add">Told of each run as it ends, so that what was measured outlives an interruption.</param>
-    public static async Task RunAsync(MigrationBenchSettings settings, IProgress<string> progress, Action<MigrationRun> add, CancellationToken cancellation)
+    /// <param name="fail">Told, in words, of a guest that could not be measured to the end.</param>
+    public static async Task RunAsync(MigrationBenchSettings settings, IProgress<string> progress, Action<MigrationRun> add, Action<string> fail, CancellationToken cancellation)
     {
         var bench = new MigrationBench(settings, progress, add);
         foreach (var guest in settings.Guests)
         {
-            await bench.GuestAsync(guest, cancellation).ConfigureAwait(false);
+            try
+            {
+                await bench.GuestAsync(guest, cancellation).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is PolluxException or IOException)
+            {
+                // An hour of figures is not thrown away for one guest.
+                fail(Invariant($"{guest.Name}, {guest.LinkMBps} MB/s: {e.Message}"));
+                progress.Report(e.Message);
+            }
         }
     }
 
@@ -100,7 +112,11 @@ public sealed class MigrationBench
     private async Task<MigrationRun> OnceAsync(Subject subject, IMigrationPolicy policy, double? limitMs, int repetition, TimeSpan cut, CancellationToken cancellation)
     {
         await Task.Delay(Settling, cancellation).ConfigureAwait(false);
-        var before = await SpeedAsync(subject, cancellation).ConfigureAwait(false);
+        var undisturbed = SpeedAsync(subject, cancellation);
+        // As a keeper does while the destination is made ready.
+        var terms = await GuestWatch.AddToAsync(
+            subject.Here.Terms(subject.Guest.LinkMBps, _settings.MaxPauseMs, cut.TotalSeconds) with { OverheadMs = OverheadMs }, subject.Here.Qmp, subject.Here.Paths.RamFile, cancellation).ConfigureAwait(false);
+        var before = await undisturbed.ConfigureAwait(false);
         if (subject.Guest.RoundsPerSpell > 0)
         {
             await subject.Here.UntilAsync(subject.Guest.HasJustBecomeBusy, "busy", cancellation).ConfigureAwait(false);
@@ -111,7 +127,6 @@ public sealed class MigrationBench
             _progress.Report(Invariant($"{subject.Guest.Name}, {subject.Guest.LinkMBps} MB/s: the guest rewrites {rate * PageBytes / 1e6:0} MB/s"));
         }
         var source = subject.Here;
-        var terms = source.Terms(subject.Guest.LinkMBps, _settings.MaxPauseMs, cut.TotalSeconds) with { OverheadMs = OverheadMs };
         var speed = GuestSpeed.Begin(subject.Guest.Work(source));
         OutgoingMigration? outgoing = null;
         var begin = Stopwatch.GetTimestamp();

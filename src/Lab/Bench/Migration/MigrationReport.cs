@@ -28,7 +28,7 @@ public sealed record MigrationRow(
     public bool AlwaysSucceeded => Succeeded == Repetitions;
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true, WriteIndented = true)]
 [JsonSerializable(typeof(MigrationReport))]
 [JsonSerializable(typeof(IReadOnlyList<MigrationRun>))]
 public sealed partial class MigrationJson : JsonSerializerContext;
