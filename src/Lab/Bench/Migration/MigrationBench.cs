@@ -5,7 +5,6 @@ using Pollux.Lab.Migration;
 using Pollux.Migration;
 using Pollux.Migration.Policies;
 using Pollux.Migration.Streaming;
-using Pollux.Migration.Watching;
 
 namespace Pollux.Lab.Bench.Migration;
 
@@ -112,11 +111,8 @@ public sealed class MigrationBench
     private async Task<MigrationRun> OnceAsync(Subject subject, IMigrationPolicy policy, double? limitMs, int repetition, TimeSpan cut, CancellationToken cancellation)
     {
         await Task.Delay(Settling, cancellation).ConfigureAwait(false);
-        var undisturbed = SpeedAsync(subject, cancellation);
-        // As a keeper does while the destination is made ready.
-        var terms = await GuestWatch.AddToAsync(
-            subject.Here.Terms(subject.Guest.LinkMBps, _settings.MaxPauseMs, cut.TotalSeconds) with { OverheadMs = OverheadMs }, subject.Here.Qmp, subject.Here.Paths.RamFile, cancellation).ConfigureAwait(false);
-        var before = await undisturbed.ConfigureAwait(false);
+        var before = await SpeedAsync(subject, cancellation).ConfigureAwait(false);
+        var terms = subject.Here.Terms(subject.Guest.LinkMBps, _settings.MaxPauseMs, cut.TotalSeconds) with { OverheadMs = OverheadMs };
         if (subject.Guest.RoundsPerSpell > 0)
         {
             await subject.Here.UntilAsync(subject.Guest.HasJustBecomeBusy, "busy", cancellation).ConfigureAwait(false);

@@ -58,7 +58,7 @@ public static class MigrationTraces
                 for (var run = 1; run <= runs; run++)
                 {
                     var terms = new MigrationTerms(trace.RamBytes, maxPauseMs, deadlineSeconds * 1000, LinkMBps * 1e6, MigrationBench.OverheadMs, WhenLonger.Wait);
-                    yield return MigrationReplay.Run(MigrationPolicies.Named(policy), MigrationReplay.Watch(terms, trace, run), trace, LinkMBps * 1e6, run, run);
+                    yield return MigrationReplay.Run(MigrationPolicies.Named(policy), terms, trace, LinkMBps * 1e6, run, run);
                 }
             }
         }
