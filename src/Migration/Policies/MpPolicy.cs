@@ -9,7 +9,7 @@ namespace Pollux.Migration.Policies;
 /// </param>
 /// <param name="QuietLimitMs">Of a guest that is not: then QEMU goes on until what is left takes no longer.</param>
 /// <param name="Margin">Share of the allowed pause that is kept for what a forecast misses.</param>
-public sealed record MpSettings(double VainMost = 0.03, double QuietLimitMs = 30, double Margin = 0.04);
+public sealed record MpSettings(double VainMost = 0.1, double QuietLimitMs = 30, double Margin = 0.04);
 
 /// <summary>
 /// Memory Pattern: a guest that is not memory-intensive is copied until next to nothing is left; one that is, is stopped at the first moment at which all that is
