@@ -13,6 +13,7 @@ namespace Pollux.Agent.Api;
 internal sealed partial class VmService
 {
     private static readonly TimeSpan PrepareWithin = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan EndWithin = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Begins to move a running VM; how it goes is in its document.</summary>
@@ -61,9 +62,15 @@ internal sealed partial class VmService
     {
         CheckReadiness(new ReadinessRequest(request.SpecYaml));
         var local = await vms.LookAsync(name, cancellation).ConfigureAwait(false);
-        if (local.KeeperLives)
+        // One that is ending, or that the agent itself looks at just now, is gone in a moment.
+        for (var waited = TimeSpan.Zero; local.KeeperLives; waited += LookEvery)
         {
-            throw new PolluxException($"{config.Host} has a keeper of {name} already", $"wait until it has ended; see 'pollux vm show {name}'");
+            if (waited > EndWithin)
+            {
+                throw new PolluxException($"{config.Host} has a keeper of {name} already", $"wait until it has ended; see 'pollux vm show {name}'");
+            }
+            await Task.Delay(LookEvery, cancellation).ConfigureAwait(false);
+            local = await vms.LookAsync(name, cancellation).ConfigureAwait(false);
         }
         if (local.HasRemains)
         {

@@ -22,9 +22,11 @@ internal sealed record MoveOptions(Member Destination, Func<ConnectionKind, Fram
 /// </summary>
 internal sealed class MovingSource(Guest guest, MoveOptions options, Action<PairEvent> post)
 {
+    private static readonly TimeSpan LastWordsWithin = TimeSpan.FromMilliseconds(500);
     private readonly Lock _lock = new();
     private readonly CancellationTokenSource _ended = new();
     private readonly TaskCompletionSource _complete = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _dismissed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly long _began = Stopwatch.GetTimestamp();
     private OutgoingMigration? _migration;
     private MoveControl? _control;
@@ -132,6 +134,8 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
         }
         catch (Exception e) when (e is PolluxException or IOException or System.Net.Sockets.SocketException or ObjectDisposedException or System.Security.Authentication.AuthenticationException)
         {
+            // A destination that refuses closes the stream, too; its own words are the better reason, and may be a moment behind.
+            await Task.WhenAny(_dismissed.Task, Task.Delay(LastWordsWithin)).ConfigureAwait(false);
             Report(new PairEvent.MigrationFailed(e.Message));
         }
     }
@@ -143,6 +147,7 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
             throw new WireFormatException($"the destination sent a {header.Type} frame");
         }
         Report(new PairEvent.Dismissed(Encoding.UTF8.GetString(payload)));
+        _dismissed.TrySetResult();
     }
 
     /// <summary>Nothing is reported after the end, so that no word of an old migration reaches a new one.</summary>

@@ -96,7 +96,7 @@ public sealed class BadInputTests(ProtectedLab lab, ITestOutputHelper output) : 
     [Fact]
     public async Task Protect_OfAGuestThatQemuCannotCheckpoint_IsRefusedInQemusWords()
     {
-        await using var changed = await OtherQemu.OnAsync(lab, "h1", _directory, "-blockdev null-co,node-name=n,read-zeroes=on -device nvme,serial=n,drive=n");
+        await using var changed = await OtherQemu.OnAsync(lab.Cluster, "h1", _directory, "-blockdev null-co,node-name=n,read-zeroes=on -device nvme,serial=n,drive=n");
         await DoneAsync("vm", "define", Write("immovable"));
         try
         {

@@ -8,15 +8,19 @@ internal sealed class OtherQemu : IAsyncDisposable
 {
     private const string Stock = "qemu-system-x86_64";
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
-    private readonly ProtectedLab _lab;
+    private readonly LabCluster _lab;
     private readonly string _host;
 
-    private OtherQemu(ProtectedLab lab, string host) => (_lab, _host) = (lab, host);
+    private OtherQemu(LabCluster lab, string host) => (_lab, _host) = (lab, host);
 
-    public static async Task<OtherQemu> OnAsync(ProtectedLab lab, string host, string directory, string arguments)
+    public static Task<OtherQemu> OnAsync(LabCluster lab, string host, string directory, string arguments) =>
+        ThroughAsync(lab, host, directory, $"exec {Stock} \"$@\" {arguments}");
+
+    /// <param name="body">Of a shell script that gets QEMU's arguments.</param>
+    public static async Task<OtherQemu> ThroughAsync(LabCluster lab, string host, string directory, string body)
     {
         var script = Path.Combine(directory, "qemu");
-        await File.WriteAllTextAsync(script, $"#!/bin/sh\nexec {Stock} \"$@\" {arguments}\n");
+        await File.WriteAllTextAsync(script, $"#!/bin/sh\n{body}\n");
         File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         var changed = new OtherQemu(lab, host);
         await changed.UseAsync(script);
@@ -27,14 +31,14 @@ internal sealed class OtherQemu : IAsyncDisposable
 
     private async Task UseAsync(string qemu)
     {
-        (await _lab.Cluster.ExecAsync(_host, ["sed", "-i", $"s|^qemu:.*|qemu: {qemu}|", "/etc/pollux/agent.yaml"])).Checked("changing the agent's QEMU");
-        var before = _lab.Cluster[_host].FindAgent();
-        using (var kill = _lab.Cluster.Prepare(new LabFault.KillAgent(_host)))
+        (await _lab.ExecAsync(_host, ["sed", "-i", $"s|^qemu:.*|qemu: {qemu}|", "/etc/pollux/agent.yaml"])).Checked("changing the agent's QEMU");
+        var before = _lab[_host].FindAgent();
+        using (var kill = _lab.Prepare(new LabFault.KillAgent(_host)))
         {
             kill.Strike();
         }
         await Polling.UntilAsync(
-            async c => _lab.Cluster[_host].FindAgent() is { } agent && agent != before && (await _lab.Cluster.StatusAsync(c)).All(h => h.Agent != false),
+            async c => _lab[_host].FindAgent() is { } agent && agent != before && (await _lab.StatusAsync(c)).All(h => h.Agent != false),
             Patience, () => $"the agent on {_host} does not come back");
     }
 }

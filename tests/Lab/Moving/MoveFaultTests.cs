@@ -1,6 +1,7 @@
 using Pollux.Cluster.Keepers;
 using Pollux.Lab.Faults;
 using Pollux.Lab.Hosts;
+using Pollux.Lab.Tests.FaultRounds;
 using Pollux.Replication.Pair;
 using Xunit.Abstractions;
 
@@ -15,7 +16,7 @@ public sealed class MoveFaultTests(MoveLab lab, ITestOutputHelper output)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    public enum Side
+    public enum MoveSide
     {
         Source,
         Destination,
@@ -32,27 +33,27 @@ public sealed class MoveFaultTests(MoveLab lab, ITestOutputHelper output)
     /// <summary>Where: the side that reaches the step, and the step. Who dies of what there.</summary>
     [Theory]
     // The state travels.
-    [InlineData(Side.Source, "Hears.SwitchoverReached", Side.Source, Death.Keeper)]
-    [InlineData(Side.Source, "Hears.SwitchoverReached", Side.Destination, Death.Keeper)]
-    [InlineData(Side.Source, "Hears.SwitchoverReached", Side.Destination, Death.Power)]
-    [InlineData(Side.Destination, "Hears.PrimaryConnected", Side.Destination, Death.Qemu)]
+    [InlineData(MoveSide.Source, "Hears.SwitchoverReached", MoveSide.Source, Death.Keeper)]
+    [InlineData(MoveSide.Source, "Hears.SwitchoverReached", MoveSide.Destination, Death.Keeper)]
+    [InlineData(MoveSide.Source, "Hears.SwitchoverReached", MoveSide.Destination, Death.Power)]
+    [InlineData(MoveSide.Destination, "Hears.PrimaryConnected", MoveSide.Destination, Death.Qemu)]
     // It has all been sent, and nothing handed over.
-    [InlineData(Side.Source, "Hears.StreamSent", Side.Source, Death.Keeper)]
-    [InlineData(Side.Source, "Hears.StreamSent", Side.Destination, Death.Qemu)]
-    [InlineData(Side.Source, "Hears.StreamSent", Side.Source, Death.Agent)]
+    [InlineData(MoveSide.Source, "Hears.StreamSent", MoveSide.Source, Death.Keeper)]
+    [InlineData(MoveSide.Source, "Hears.StreamSent", MoveSide.Destination, Death.Qemu)]
+    [InlineData(MoveSide.Source, "Hears.StreamSent", MoveSide.Source, Death.Agent)]
     // Handed over: who swaps first runs it.
-    [InlineData(Side.Destination, "Hears.HandedOver", Side.Destination, Death.Keeper)]
-    [InlineData(Side.Destination, "Hears.HandedOver", Side.Destination, Death.Power)]
-    [InlineData(Side.Destination, "Does.SwapRole.Running", Side.Source, Death.Keeper)]
-    [InlineData(Side.Destination, "Does.SwapRole.Running", Side.Source, Death.Power)]
-    [InlineData(Side.Destination, "Does.SwapRole.Running", Side.Destination, Death.Keeper)]
+    [InlineData(MoveSide.Destination, "Hears.HandedOver", MoveSide.Destination, Death.Keeper)]
+    [InlineData(MoveSide.Destination, "Hears.HandedOver", MoveSide.Destination, Death.Power)]
+    [InlineData(MoveSide.Destination, "Does.SwapRole.Running", MoveSide.Source, Death.Keeper)]
+    [InlineData(MoveSide.Destination, "Does.SwapRole.Running", MoveSide.Source, Death.Power)]
+    [InlineData(MoveSide.Destination, "Does.SwapRole.Running", MoveSide.Destination, Death.Keeper)]
     // The role says the destination, which has not let it run yet.
-    [InlineData(Side.Destination, "Does.RunGuest", Side.Source, Death.Power)]
-    [InlineData(Side.Destination, "Does.RunGuest", Side.Destination, Death.Keeper)]
-    public async Task ASideDies_OneCopyRunsOn(Side at, string point, Side dies, Death death)
+    [InlineData(MoveSide.Destination, "Does.RunGuest", MoveSide.Source, Death.Power)]
+    [InlineData(MoveSide.Destination, "Does.RunGuest", MoveSide.Destination, Death.Keeper)]
+    public async Task ASideDies_OneCopyRunsOn(MoveSide at, string point, MoveSide dies, Death death)
     {
         var (source, destination) = await lab.WholeAsync();
-        string HostOf(Side side) => side == Side.Source ? source : destination;
+        string HostOf(MoveSide side) => side == MoveSide.Source ? source : destination;
         await lab.JudgedAsync(async _ =>
         {
             using (var armed = lab.Cluster.Arm(HostOf(at), lab.Vm.Name, point))
@@ -72,5 +73,101 @@ public sealed class MoveFaultTests(MoveLab lab, ITestOutputHelper output)
             var (now, _) = await lab.WholeAsync();
             output.WriteLine($"{dies} loses its {death} at {at}'s {point}: it runs at {(now == source ? "the source" : "the destination")}");
         });
+    }
+
+    /// <summary>The hosts cannot reach each other any more, and both reach the witness.</summary>
+    [Theory]
+    [InlineData(MoveSide.Source, "Hears.SwitchoverReached")]
+    [InlineData(MoveSide.Source, "Hears.StreamSent")]
+    [InlineData(MoveSide.Destination, "Hears.HandedOver")]
+    [InlineData(MoveSide.Destination, "Does.SwapRole.Running")]
+    public async Task TheLinkIsCut_OneCopyRunsOn(MoveSide at, string point)
+    {
+        var (source, destination) = await lab.WholeAsync();
+        await lab.JudgedAsync(async _ =>
+        {
+            using (var armed = lab.Cluster.Arm(at == MoveSide.Source ? source : destination, lab.Vm.Name, point))
+            {
+                await lab.BeginAsync(destination, new MigrationSettings(BytesPerSecond: 100_000_000));
+                await armed.ReachedAsync(Patience);
+                await lab.Cluster.Wires.CutAsync(source, destination);
+            }
+            await lab.AnswersAsync();
+            await lab.Cluster.Wires.HealAsync();
+            var (now, _) = await lab.WholeAsync();
+            output.WriteLine($"cut at {at}'s {point}: it runs at {(now == source ? "the source" : "the destination")}");
+        });
+    }
+
+    /// <summary>Handed over, and nobody to say who may run it: nobody runs it until somebody does.</summary>
+    [Fact]
+    public async Task EtcdWithoutMajority_NobodyRunsItUntilEtcdIsBack()
+    {
+        var (source, destination) = await lab.WholeAsync();
+        await lab.JudgedAsync(async load =>
+        {
+            using (var armed = lab.Cluster.Arm(destination, lab.Vm.Name, "Does.SwapRole.Running"))
+            {
+                await lab.BeginAsync(destination);
+                await armed.ReachedAsync(Patience);
+                Strike(new LabFault.EtcdDown("w"));
+                Strike(new LabFault.EtcdDown(source));
+            }
+            var answered = load.Log.Count;
+            await lab.Vm.UntilAsync(v => v.Keepers.Any(k => k.Status is { HasArbiter: false }), "without an arbiter", Patience);
+            Assert.Equal(answered, load.Log.Count);
+            Strike(new LabFault.EtcdUp("w"));
+            Strike(new LabFault.EtcdUp(source));
+            await lab.AnswersAsync();
+            await lab.WholeAsync();
+        });
+    }
+
+    /// <summary>What the destination's QEMU is like, and what the user is told.</summary>
+    [Theory]
+    [InlineData("case \" $* \" in *\" -incoming \"*) set -- \"$@\" -global virtio-net-pci.mrg_rxbuf=off ;; esac; exec qemu-system-x86_64 \"$@\"", "load of migration failed")]
+    [InlineData("case \" $* \" in *\" -incoming \"*) set -- \"$@\" -cpu nosuch ;; esac; exec qemu-system-x86_64 \"$@\"", "unable to find CPU model 'nosuch'")]
+    [InlineData("[ \"$1\" != --version ] || { echo QEMU emulator version 8.1.0; exit; }; exec qemu-system-x86_64 \"$@\"", "QEMU")]
+    public async Task ADestinationWithAnotherQemu_IsRefused_AndTheGuestRunsOn(string qemu, string problem)
+    {
+        var (source, destination) = await lab.WholeAsync();
+        var directory = Directory.CreateTempSubdirectory("pollux-qemu").FullName;
+        await using (await OtherQemu.ThroughAsync(lab.Cluster, destination, directory, qemu))
+        {
+            await lab.JudgedAsync(async _ =>
+            {
+                var refused = await lab.Cluster.ExecAsync(source, ["pollux", "vm", "migrate", lab.Vm.Name.Value, "--to", destination]);
+                output.WriteLine(refused.Errors);
+                Assert.NotEqual(0, refused.ExitCode);
+                Assert.Contains(problem, refused.Errors);
+                Assert.Equal((source, destination), await lab.WholeAsync());
+            });
+        }
+        Directory.Delete(directory, recursive: true);
+        await lab.MoveAsync(destination);
+    }
+
+    [Fact]
+    public async Task ADestinationWithTooLittleMemory_IsRefused()
+    {
+        var (source, destination) = await lab.WholeAsync();
+        (await lab.Cluster.ExecAsync(destination, ["mount", "-t", "tmpfs", "-o", "size=64m", "full", "/dev/shm"])).Checked("mount");
+        try
+        {
+            var refused = await lab.Cluster.ExecAsync(source, ["pollux", "vm", "migrate", lab.Vm.Name.Value, "--to", destination]);
+            Assert.NotEqual(0, refused.ExitCode);
+            Assert.Contains($"needs 256 MiB of memory, and /dev/shm on {destination} has 64 MiB left", refused.Errors);
+        }
+        finally
+        {
+            (await lab.Cluster.ExecAsync(destination, ["umount", "/dev/shm"])).Checked("umount");
+        }
+        Assert.Equal((source, destination), await lab.WholeAsync());
+    }
+
+    private void Strike(LabFault fault)
+    {
+        using var prepared = lab.Cluster.Prepare(fault);
+        prepared.Strike();
     }
 }

@@ -20,6 +20,7 @@ public sealed class MoveLab : IAsyncLifetime
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Boot = TimeSpan.FromMinutes(2);
+    private RedisLoad? _load;
     private PhysicalAddress _mac = PhysicalAddress.None;
 
     public LabCluster Cluster { get; private set; } = null!;
@@ -92,6 +93,7 @@ public sealed class MoveLab : IAsyncLifetime
         await using var load = await RedisGuest.LoadAsync(Cluster, first, Boot, pace: TimeSpan.FromMilliseconds(2));
         try
         {
+            _load = load;
             await what(load);
             Assert.True(await load.IsAnsweredAfterAsync(Stopwatch.GetTimestamp(), Patience), "the guest does not answer any more");
             var report = await load.FinishAsync(Patience);
@@ -106,6 +108,13 @@ public sealed class MoveLab : IAsyncLifetime
             Cluster.SaveLogs(Directory.CreateTempSubdirectory("pollux-move-").FullName);
             throw;
         }
+    }
+
+    /// <summary>Waits until the guest answers a request of now.</summary>
+    public async Task AnswersAsync()
+    {
+        var asked = Stopwatch.GetTimestamp();
+        Assert.True(await _load!.IsAnsweredAfterAsync(asked, Patience), "the guest does not answer");
     }
 
     private static string? FailureOf(VmDocument vm) => vm.KeeperOn(vm.Host)?.Migration is { State: MigrationState.Failed } failed ? failed.Why : null;
