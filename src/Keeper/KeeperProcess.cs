@@ -242,7 +242,7 @@ internal sealed partial class KeeperProcess : IPairEdge
         try
         {
             guest = await Guest.AttachAsync(
-                _machine.Spec, process, _machine.Version, _machine.Directory.Path, why => _loop.Post(new PairEvent.QemuExited(why)),
+                _machine.Spec, process, _machine.Version, _machine.Directory.Path, why => _ = TellDeathAsync(process, why),
                 why => _ = TellNetworkFailureAsync(why), () => _session?.WakeLink(), patience.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is OperationCanceledException or IOException or SocketException or PolluxException)
@@ -261,6 +261,17 @@ internal sealed partial class KeeperProcess : IPairEdge
         guest.Egress.FrameWaits = () => _session?.FrameWaits();
         guest.Egress.FrameLeaves = (nic, frame) => NoteSource(guest, nic, frame);
         return guest;
+    }
+
+    /// <summary>At once, where somebody may take over; a QEMU that refused what came to it is waited for a moment, for its last words.</summary>
+    private async Task TellDeathAsync(QemuProcess process, string why)
+    {
+        if (_loop.State.IsDestination)
+        {
+            await Task.WhenAny(process.Exited, Task.Delay(LastWordsWithin)).ConfigureAwait(false);
+            why = process.Exited.IsCompleted ? await process.Exited.ConfigureAwait(false) : why;
+        }
+        _loop.Post(new PairEvent.QemuExited(why));
     }
 
     private void NoteSource(Guest guest, int nic, ReadOnlySpan<byte> frame)

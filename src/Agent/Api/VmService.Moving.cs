@@ -80,6 +80,7 @@ internal sealed partial class VmService
         await loop.StartAsync(new AgentAction.StartKeeper(name, KeeperStart.Destination, request.SpecYaml!, attempt, request.Settings), cancellation).ConfigureAwait(false);
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         patience.CancelAfter(PrepareWithin);
+        var deadFor = TimeSpan.Zero; // it may not have begun yet
         try
         {
             while (true)
@@ -91,9 +92,11 @@ internal sealed partial class VmService
                     case { State: StandbyState.Failed } failed:
                         throw new PolluxException($"{config.Host} cannot take {name} in: {failed.Why}");
                 }
-                if (await vms.LookAsync(name, patience.Token).ConfigureAwait(false) is { KeeperLives: false } dead)
+                var seen = await vms.LookAsync(name, patience.Token).ConfigureAwait(false);
+                deadFor = seen.KeeperLives ? TimeSpan.Zero : deadFor + LookEvery;
+                if (deadFor > EndWithin)
                 {
-                    throw new PolluxException($"{config.Host} cannot take {name} in: {dead.LastWords}");
+                    throw new PolluxException($"{config.Host} cannot take {name} in: {seen.LastWords}");
                 }
                 await Task.Delay(LookEvery, patience.Token).ConfigureAwait(false);
             }
