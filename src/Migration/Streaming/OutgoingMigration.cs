@@ -96,7 +96,7 @@ public sealed class OutgoingMigration : IAsyncDisposable
             await _qemu.WaitForChangeAsync(LookAgain, cancellation).ConfigureAwait(false);
         }
         await Task.Run(_relay.MarkEnd, CancellationToken.None).WaitAsync(cancellation).ConfigureAwait(false);
-        Report(_samples.Add(await _qemu.StatusAsync(cancellation).ConfigureAwait(false)));
+        Report(_samples.Add(await _qemu.StatusAsync(cancellation).ConfigureAwait(false), isPaused: true));
         await _abandoning.WaitAsync(cancellation).ConfigureAwait(false);
         if (!_ended)
         {
@@ -269,7 +269,7 @@ public sealed class OutgoingMigration : IAsyncDisposable
 
     private Switchover SwitchoverNow(MigrationStatus status)
     {
-        var sample = _samples.Add(status);
+        var sample = _samples.Add(status, isPaused: true);
         Report(sample);
         var why = _switchOverOrdered ? _why : $"QEMU found what is left small enough ({status.RemainingBytes >> 10} KiB)";
         return new Switchover(

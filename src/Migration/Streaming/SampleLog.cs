@@ -42,7 +42,8 @@ internal sealed class SampleLog(StreamRelay relay, RamFile? ram) : IDisposable
         }
     }
 
-    public MigrationSample Add(MigrationStatus status)
+    /// <param name="isPaused">While the guest stands its memory is not looked at: that takes milliseconds, and nothing is written.</param>
+    public MigrationSample Add(MigrationStatus status, bool isPaused = false)
     {
         var (at, sent, ledger) = (ElapsedMs, relay.SentBytes, relay.Ledger);
         var iteration = Math.Max(1, status.Iteration);
@@ -51,7 +52,7 @@ internal sealed class SampleLog(StreamRelay relay, RamFile? ram) : IDisposable
         var sample = new MigrationSample(
             at, iteration, sent, status.RemainingBytes, sentPages, ledger.ResentPages, status.DirtyPagesPerSecond, Rate(at, sent), GroupsNow(at, iteration, sentPages), status.ThrottlePercent)
         {
-            Ram = ram?.Sampler.Look(),
+            Ram = isPaused ? null : ram?.Sampler.Look(),
         };
         lock (_gate)
         {
