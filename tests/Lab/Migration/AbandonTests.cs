@@ -1,5 +1,6 @@
 using Pollux.Core;
 using Pollux.Lab.Migration;
+using Pollux.Lab.Tests.Breadth;
 using Pollux.Lab.Tests.Checkpointing;
 using Pollux.Migration.Policies;
 using Pollux.Migration.Streaming;
@@ -66,6 +67,40 @@ public sealed class AbandonTests
         await move.Outgoing.AbandonAsync(resume: true);
         await move.AssertRunsAtSourceAsync();
         await move.AssertMovesLaterAsync();
+    }
+
+    [Theory]
+    [Trait("Suite", "long")]
+    [InlineData("trixie")]
+    [InlineData("trixie-backports")]
+    public async Task Cancelled_InEachPhase_UnderTheQemuOfALaterDebian_GuestRunsOnAndMovesLater(string suite)
+    {
+        var qemu = await UnpackedQemu.OfAsync(suite);
+        await using (var running = await HalfMove.BeginAsync(SlowMBps, TestPolicy.Never, qemu: qemu))
+        {
+            await running.UntilAsync(() => running.Outgoing.SentBytes > 4 << 20);
+            await running.AssertAbandonedAsync();
+        }
+        await using (var stopped = await HalfMove.BeginAsync(512, new TestPolicy(2000), qemu: qemu))
+        {
+            await stopped.Outgoing.UntilSwitchoverAsync(CancellationToken.None);
+            await stopped.AssertAbandonedAsync();
+        }
+        await using (var sending = await HalfMove.BeginAsync(SlowMBps, new TestPolicy(1, s => s.SentBytes > 2 << 20 ? new MigrationOrder.SwitchOver(0, "now") : new MigrationOrder.GoOn()), qemu: qemu))
+        {
+            var switchover = await sending.Outgoing.UntilSwitchoverAsync(CancellationToken.None);
+            var completing = sending.Outgoing.CompleteAsync(CancellationToken.None);
+            await sending.UntilAsync(() => sending.Outgoing.SentBytes > switchover.SentBytes + (1 << 20));
+            await sending.AssertAbandonedAsync();
+            await Assert.ThrowsAnyAsync<Exception>(() => completing);
+        }
+        await using (var loaded = await HalfMove.BeginAsync(512, new TestPolicy(2000), qemu: qemu))
+        {
+            await loaded.Outgoing.UntilSwitchoverAsync(CancellationToken.None);
+            await loaded.Outgoing.CompleteAsync(CancellationToken.None);
+            await loaded.Receiving;
+            await loaded.AssertAbandonedAsync();
+        }
     }
 
     [KvmFact]
@@ -212,10 +247,11 @@ public sealed class AbandonTests
         public Task Receiving { get; }
 
         public static async Task<HalfMove> BeginAsync(
-            double? linkMBps, IMigrationPolicy policy, double deadlineSeconds = 60, bool receive = true, WhenLonger whenLonger = WhenLonger.Wait, long? destinationMiB = null, bool linux = false)
+            double? linkMBps, IMigrationPolicy policy, double deadlineSeconds = 60, bool receive = true, WhenLonger whenLonger = WhenLonger.Wait, long? destinationMiB = null, bool linux = false,
+            string qemu = MovableSpec.Stock)
         {
             // Content in its pages, so that they are sent whole.
-            var source = linux ? await MigrationGuests.LinuxAsync() : await MigrationGuests.Boot32Async("pages=8000 mib=32");
+            var source = linux ? await MigrationGuests.LinuxAsync() : await MigrationGuests.Boot32Async("pages=8000 mib=32", qemu);
             var spec = destinationMiB is { } mib ? source.Spec with { Vm = source.Spec.Vm with { MemoryBytes = mib << 20 } } : source.Spec;
             var destination = await source.StartDestinationAsync(spec, CancellationToken.None);
             var incoming = await destination.PrepareIncomingAsync(CancellationToken.None);
@@ -233,6 +269,13 @@ public sealed class AbandonTests
         {
             Assert.Equal("running", await Source.RunStateAsync());
             await MigrationGuests.UntilGoingOnAsync(Source);
+        }
+
+        public async Task AssertAbandonedAsync()
+        {
+            await Outgoing.AbandonAsync(resume: true);
+            await AssertRunsAtSourceAsync();
+            await AssertMovesLaterAsync();
         }
 
         public async Task AssertMovesLaterAsync()

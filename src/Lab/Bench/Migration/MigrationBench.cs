@@ -20,9 +20,9 @@ public sealed class MigrationBench
     private const int PageBytes = 4096;
 
     // A guest under emulation that has just arrived has nothing translated yet.
-    private static readonly TimeSpan Settling = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Settling = TimeSpan.FromMilliseconds(500);
 
-    private static readonly TimeSpan Baseline = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Baseline = TimeSpan.FromMilliseconds(700);
     private readonly MigrationBenchSettings _settings;
     private readonly IProgress<string> _progress;
     private readonly Action<MigrationRun> _add;
@@ -52,6 +52,7 @@ public sealed class MigrationBench
 
     private async Task GuestAsync(BenchGuest guest, CancellationToken cancellation)
     {
+        var stockNeverEnds = false;
         _progress.Report(Invariant($"{guest.Name}, {guest.LinkMBps} MB/s: boot"));
         var subject = new Subject(guest, await BootAsync(guest, _settings.Qemu, cancellation).ConfigureAwait(false));
         await using (subject.ConfigureAwait(false))
@@ -63,7 +64,9 @@ public sealed class MigrationBench
                 for (var i = 0; i < policies.Count; i++)
                 {
                     var name = policies[(i + repetition - 1) % policies.Count];
-                    var run = await OnceAsync(subject, MigrationPolicies.Named(name, limit), name == "relaxed" ? limit : null, repetition, _settings.Cut, cancellation).ConfigureAwait(false);
+                    var cut = name != "stock" ? _settings.Cut : stockNeverEnds ? _settings.StockCut.Again : _settings.StockCut.First;
+                    var run = await OnceAsync(subject, MigrationPolicies.Named(name, limit), name == "relaxed" ? limit : null, repetition, cut, cancellation).ConfigureAwait(false);
+                    stockNeverEnds |= name == "stock" && !run.Succeeded;
                     _add(run);
                     Say(run);
                 }
@@ -78,7 +81,7 @@ public sealed class MigrationBench
         {
             var work = guest.Work(booted);
             await booted.UntilAsync(g => work is null ? g.Console().Contains("starting redis", StringComparison.Ordinal) : work.Now() is not null, "up", cancellation).ConfigureAwait(false);
-            await Task.Delay(2 * Settling, cancellation).ConfigureAwait(false);
+            await Task.Delay(4 * Settling, cancellation).ConfigureAwait(false);
             return booted;
         }
         catch
