@@ -81,7 +81,7 @@ public sealed class NicRelay : IDisposable
 
     /// <summary>
     /// Gives QEMU no more ingress, and waits until it has taken what it was given. A QEMU that stops its guest throws away every frame that
-    /// it reads between the stop's beginning and its end (do_vm_stop and net_vm_change_state_handler of QEMU 7.2 to 11.1), and the client would
+    /// it reads between the stop's beginning and its end (do_vm_stop and net_vm_change_state_handler of QEMU 7.2), and the client would
     /// have to send it again, after 200 ms. The TAP's queue keeps what comes meanwhile.
     /// </summary>
     public void HoldIngress()
