@@ -28,9 +28,10 @@ internal sealed partial class KeeperProcess
                 "takeover" => TakeOverAsync(cancellation),
                 "migrate" => MigrateAsync(request, cancellation),
                 "migrate-cancel" => CancelMoveAsync(cancellation),
+                "send-away" => SendAwayAsync(),
                 "set" => ChangeAsync(request),
                 "stop" => StopAsync(request.Force, cancellation),
-                _ => throw new PolluxException($"'{request.Do}' is no request", "status, protectable, protect, unprotect, takeover, migrate, migrate-cancel, set or stop"),
+                _ => throw new PolluxException($"'{request.Do}' is no request", "status, protectable, protect, unprotect, takeover, migrate, migrate-cancel, send-away, set or stop"),
             }).ConfigureAwait(false);
             return new KeeperResponse(null, Status());
         }
@@ -52,6 +53,7 @@ internal sealed partial class KeeperProcess
         {
             throw new PolluxException($"{_machine.Spec.Name} cannot be given a standby while it is {PhaseName(state)}: {state.Reason}");
         }
+        await _sessionEnded.WaitAsync(cancellation).ConfigureAwait(false);
         await RequireProtectableAsync(cancellation).ConfigureAwait(false);
         if (_machine.Spec.Availability != Availability.FaultTolerant)
         {

@@ -120,15 +120,20 @@ internal sealed partial class KeeperProcess
         var destination = _destination!;
         await destination.RunAsync().ConfigureAwait(false);
         _lastMove = destination.Result;
-        await CloseMoveAsync().ConfigureAwait(false);
+        await CloseDestinationAsync().ConfigureAwait(false);
     }
 
-    private async Task CloseMoveAsync()
+    private async Task CloseDestinationAsync()
     {
         if (Interlocked.Exchange(ref _destination, null) is { } destination)
         {
             await destination.DisposeAsync().ConfigureAwait(false);
         }
+    }
+
+    private async Task CloseMoveAsync()
+    {
+        await CloseDestinationAsync().ConfigureAwait(false);
         if (Interlocked.Exchange(ref _moving, null) is { } moving)
         {
             await moving.CloseAsync().ConfigureAwait(false);
@@ -151,9 +156,17 @@ internal sealed partial class KeeperProcess
         }
         await _sessionEnded.WaitAsync(cancellation).ConfigureAwait(false);
         await RequireMovableAsync(guest, cancellation).ConfigureAwait(false);
-        (_moveSettings, _target) = (settings, target);
+        (_moveSettings, _target, _lastMove) = (settings, target, null);
         _loop.Post(new PairEvent.MigrateRequested(new Member(target.Host, target.Incarnation)));
-        await UntilAsync(s => s.Phase != PairPhase.Alone, cancellation).ConfigureAwait(false);
+        // It may have failed already.
+        await UntilAsync(s => s.Phase != PairPhase.Alone || _lastMove is not null, cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Unlike a stop it never ends a guest that has landed meanwhile: who sends it may not know how far the move has come.</summary>
+    private Task SendAwayAsync()
+    {
+        _loop.Post(new PairEvent.ArrivalFailed("sent away by its agent"));
+        return Task.CompletedTask;
     }
 
     private async Task CancelMoveAsync(CancellationToken cancellation)

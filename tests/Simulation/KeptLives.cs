@@ -41,5 +41,16 @@ internal static class KeptLives
                 new Fault(3, FaultKind.Stop, Victim.Primary, new Moment.At(2_362), 4_330, 0.5),
             ],
             7_000)),
+        new("a user does not hear whether the source was asked to move a VM, and sends the destination away, which had landed it; the VM was stopped for it", new FaultPlan(
+            [new Fault(1, FaultKind.Migrate, Victim.AnyHost, new Moment.At(600), 500, 0.2)],
+            3_000, Moves: true)),
+        new("an agent looks at the store, then at its host, on which a VM lands between the two; it stopped the VM as one that runs elsewhere", new FaultPlan(
+            [
+                new Fault(1, FaultKind.Migrate, Victim.AnyHost, new Moment.At(300), 300, 0.1),
+                new Fault(2, FaultKind.Migrate, Victim.AnyHost, new Moment.At(1_900), 1_500, 0.9),
+                new Fault(3, FaultKind.Migrate, Victim.AnyHost, new Moment.At(4_300), 1_500, 0.4),
+                new Fault(4, FaultKind.Migrate, Victim.AnyHost, new Moment.At(6_800), 1_500, 0.6),
+            ],
+            9_500, Moves: true)),
     ];
 }

@@ -37,7 +37,7 @@ internal sealed class World : IDisposable
             _hosts[id] = new SimulatedHost(Time, Random, id);
         }
         Network = new SimulatedNetwork(Time, Random);
-        Store = new SimulatedStore(Time, Vm) { Record = new VmRecord(Vm, "", HostId.Create("h1"), Run: true, Protect: true, null) };
+        Store = new SimulatedStore(Time, Vm) { Record = new VmRecord(Vm, "", HostId.Create("h1"), Run: true, Protect: !plan.Moves, null) };
         Calls = new StoreCalls(Time, Random, Store, Vm);
         Checker = new Checker(this);
         Faults = new FaultSchedule(this, plan);
@@ -71,6 +71,9 @@ internal sealed class World : IDisposable
     /// <summary>Every keeper that ever lived, by its incarnation.</summary>
     public Dictionary<Incarnation, SimulatedKeeper> Keepers { get; } = [];
     public List<EgressGate> Gates { get; } = [];
+
+    /// <summary>Every QEMU that ever lived.</summary>
+    public List<SimulatedQemu> Qemus { get; } = [];
 
     public SimulatedHost Host(HostId id) => _hosts[id];
 

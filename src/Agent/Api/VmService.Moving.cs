@@ -61,6 +61,11 @@ internal sealed partial class VmService
     public async Task<StandbyTarget> ReceiveAsync(VmName name, DestinationRequest request, CancellationToken cancellation)
     {
         CheckReadiness(new ReadinessRequest(request.SpecYaml));
+        var view = await FindAsync(name, cancellation).ConfigureAwait(false);
+        if (view.Role?.Primary.Host == config.Host)
+        {
+            throw new PolluxException($"{name} is {config.Host}'s already", $"see 'pollux vm show {name}'");
+        }
         var local = await vms.LookAsync(name, cancellation).ConfigureAwait(false);
         // One that is ending, or that the agent itself looks at just now, is gone in a moment.
         for (var waited = TimeSpan.Zero; local.KeeperLives; waited += LookEvery)
@@ -126,12 +131,15 @@ internal sealed partial class VmService
         await store.GetAsync(StoreKeys.Endpoint(name, config.Host), cancellation).ConfigureAwait(false) is { } entry
         && JsonSerializer.Deserialize(entry.Value, StoreJson.Default.StandbyEndpoint) is { } endpoint && endpoint.Attempt == attempt ? endpoint : null;
 
-    /// <summary>A keeper to which nobody comes also leaves by itself.</summary>
+    /// <summary>
+    /// A keeper to which nobody comes also leaves by itself. Whether the source has begun is not always known here, and the guest may have landed: so this is
+    /// no stop, which would end it.
+    /// </summary>
     private async Task SendAwayAsync(HostId host, VmName name)
     {
         try
         {
-            await AskKeeperAsync(host, name, new KeeperRequest("stop", Force: true), StatusWithin, CancellationToken.None).ConfigureAwait(false);
+            await AskKeeperAsync(host, name, new KeeperRequest("send-away"), StatusWithin, CancellationToken.None).ConfigureAwait(false);
         }
         catch (PolluxException)
         {

@@ -43,10 +43,17 @@ internal static class Reconciler
             var dead = memory.DeadSince ?? view.Now;
             return (memory with { DeadSince = dead }, view.Now - dead < PatienceMs ? null : new AgentAction.Disclaim(name, vm.Role!, vm.RoleRevision));
         }
-        memory = memory with { DeadSince = null };
-        return IsStandbyWanted(view, vm)
-            ? (memory, AsStandby(vm, local, view.Me))
-            : (memory, IsPartOfPair(view, vm, local) ? null : Forget(name, local, "this host is not its standby any more"));
+        if (IsStandbyWanted(view, vm))
+        {
+            return (memory with { DeadSince = null }, AsStandby(vm, local, view.Me));
+        }
+        if (local is { KeeperLives: false, OrphanLives: true, Attempt: > 0 } && vm.Role is { State: RoleState.Running })
+        {
+            // A guest may have moved here, and the last swap of its keeper may still win: then it is the only one.
+            var dead = memory.DeadSince ?? view.Now;
+            return (memory with { DeadSince = dead }, view.Now - dead < PatienceMs ? null : Forget(name, local, ""));
+        }
+        return (memory with { DeadSince = null }, IsPartOfPair(view, vm, local) || KnowsBetter(vm, local) ? null : Forget(name, local, "this host is not its standby any more"));
     }
 
     /// <summary>Rule 7: the role's primary is the truth; without a role the record's home is.</summary>
@@ -59,6 +66,9 @@ internal static class Reconciler
     /// <summary>A standby that the role names is never sent away from outside, whatever the assignment says.</summary>
     private static bool IsPartOfPair(ClusterView view, VmView vm, LocalVm local) =>
         local.KeeperLives && vm.Role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } && standby.Host == view.Me;
+
+    /// <summary>The store was looked at before the host: the VM may have moved here between the two, and its keeper has won the role then.</summary>
+    private static bool KnowsBetter(VmView vm, LocalVm local) => local.Keeper?.Role is { } known && known.Term > (vm.Role?.Term ?? 0);
 
     /// <summary>
     /// Only a stopped VM can be deleted, so a guest that runs without a record is a fault of the store, and runs on.
@@ -89,7 +99,7 @@ internal static class Reconciler
         var assignment = vm.Assignment!;
         if (local.KeeperLives)
         {
-            return local.Attempt == assignment.Attempt || local.Keeper is null or { Side: "primary" } || vm.Role!.Standby?.Host == me
+            return local.Attempt == assignment.Attempt || local.Keeper is null or { Side: "primary" or "destination" } || vm.Role!.Standby?.Host == me
                 ? null
                 : new AgentAction.Stop(vm.Name, Force: true, "a newer attempt replaces it");
         }

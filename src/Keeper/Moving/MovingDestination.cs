@@ -33,6 +33,7 @@ internal sealed class MovingDestination : IAsyncDisposable
     private HandOver? _handOver;
     private long _handedOverAt;
     private volatile bool _closed;
+    private volatile bool _hasArrived;
 
     private MovingDestination(Guest guest, IncomingMigration incoming, Machine machine, Member me, PeerTls tls, Action<PairEvent> post)
     {
@@ -130,7 +131,7 @@ internal sealed class MovingDestination : IAsyncDisposable
                 _source = new Member(HostId.Create(hello.Host), new Incarnation(hello.Incarnation));
                 welcome();
                 Report(new PairEvent.PrimaryConnected(_source));
-                _control = new MoveControl(frames, Hear, why => Report(new PairEvent.LinkDown(why)));
+                _control = new MoveControl(frames, Hear, LoseSource);
                 return;
             }
             _stream = frames;
@@ -139,11 +140,28 @@ internal sealed class MovingDestination : IAsyncDisposable
         }
     }
 
+    /// <summary>What is still under way from a source that is gone comes soon or never: a host without power does not even end its connections.</summary>
+    private void LoseSource(string why)
+    {
+        Report(new PairEvent.LinkDown(why));
+        _ = EndStreamAsync();
+    }
+
+    private async Task EndStreamAsync()
+    {
+        await Task.Delay(MovePatience.Silence, _ended.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!_hasArrived && !_ended.IsCancellationRequested)
+        {
+            Report(new PairEvent.ArrivalFailed($"the rest of the stream did not come within {MovePatience.Silence.TotalSeconds:0} s after the source was gone"));
+        }
+    }
+
     private async Task ReceiveAsync(Stream stream)
     {
         try
         {
             await _incoming.ReceiveAsync(stream, null, _ended.Token).ConfigureAwait(false);
+            _hasArrived = true;
             Report(new PairEvent.Arrived());
         }
         catch (OperationCanceledException) when (_ended.IsCancellationRequested)

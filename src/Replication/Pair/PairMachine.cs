@@ -29,9 +29,16 @@ public static partial class PairMachine
         return step.Effects.Any(f => f is PairEffect.ReadRole) ? step with { State = step.State with { Question = state.Question + 1 } } : step;
     }
 
-    /// <summary>A host may stand still between a question and its answer, and ask anew before it hears the old answer.</summary>
+    /// <summary>
+    /// A host may stand still between a question and its answer, and ask anew before it hears the old answer. A look of a watch may be from before the
+    /// role was last read or won: its watch began when another guest's fate was open.
+    /// </summary>
     private static bool IsStale(PairState state, PairEvent e)
     {
+        if (e is PairEvent.RoleRead { Question: PairEvent.RoleRead.Watched, Role: not null } look && look.Revision < state.RoleRevision)
+        {
+            return true;
+        }
         var question = e switch
         {
             PairEvent.RoleRead read => read.Question,

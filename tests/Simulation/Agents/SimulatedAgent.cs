@@ -14,6 +14,7 @@ internal sealed class SimulatedAgent
     private const double AtLeastEveryMs = 500;
     private const double AskWithinMs = 40_000;
     private const double PollMs = 50;
+    private const double PrepareWithinMs = 30_000;
     private const long Epoch1970 = 1_700_000_000_000;
     private readonly World _world;
     private readonly SimulatedHost _host;
@@ -36,6 +37,7 @@ internal sealed class SimulatedAgent
     }
 
     public SimulatedProcess Process { get; }
+    public SimulatedHost Host => _host;
     public VmMemory Memory => _memory;
 
     /// <summary>The store's watch says that something changed.</summary>
@@ -51,6 +53,40 @@ internal sealed class SimulatedAgent
             });
         }
     }
+
+    /// <summary>Mirrors VmService.ReceiveAsync: starts a keeper to which the VM can move, and waits until it listens.</summary>
+    public void Receive(Action<Member> ready, Action<string> failed) => _world.Calls.Ask(Process, _world.Store.View, view =>
+    {
+        if (_host.Keeper is { Process.IsAlive: true } || view.Role?.Primary.Host == _host.Id)
+        {
+            failed("it has a keeper already, or the VM is its own");
+            return;
+        }
+        _host.Record?.Process.Kill();
+        _host.Record = null;
+        var attempt = Epoch1970 + (long)_host.NowMs;
+        StartKeeper(new AgentAction.StartKeeper(_world.Vm, KeeperStart.Destination, "", attempt, null), null);
+        AwaitDestination(_host.Keeper!, attempt, PrepareWithinMs, ready, failed);
+    }, failed);
+
+    private void AwaitDestination(SimulatedKeeper keeper, long attempt, double withinMs, Action<Member> ready, Action<string> failed) => Process.After(PollMs, () =>
+        _world.Calls.Ask(Process, _world.Store.View, view =>
+        {
+            var endpoint = view.Endpoints.GetValueOrDefault(_host.Id);
+            if (endpoint is { State: StandbyState.Ready } && endpoint.Attempt == attempt)
+            {
+                ready(new Member(endpoint.Host, endpoint.Incarnation));
+            }
+            else if (!keeper.Process.IsAlive || withinMs <= 0)
+            {
+                keeper.Process.Soon(keeper.SendAway);
+                failed("its keeper is not ready");
+            }
+            else
+            {
+                AwaitDestination(keeper, attempt, withinMs - PollMs, ready, failed);
+            }
+        }, failed));
 
     private void Renew()
     {

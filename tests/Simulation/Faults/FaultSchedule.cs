@@ -1,4 +1,5 @@
 using Pollux.Replication.Pair;
+using Pollux.Simulation.Agents;
 using Pollux.Simulation.Hosts;
 using Pollux.Simulation.Judgement;
 using Pollux.Simulation.Keepers;
@@ -13,12 +14,13 @@ internal sealed class FaultSchedule
     private readonly Dictionary<PairPhase, int> _entered = [];
     private readonly Dictionary<string, int> _carriedOut = [];
     private readonly List<Action> _undo = [];
+    private readonly bool _moves;
     private int _rehearsalsToFail;
     private bool _isOver;
 
     public FaultSchedule(World world, FaultPlan plan)
     {
-        (_world, _waiting) = (world, [.. plan.Faults.Where(f => f.When is not Moment.At)]);
+        (_world, _waiting, _moves) = (world, [.. plan.Faults.Where(f => f.When is not Moment.At)], plan.Moves);
         foreach (var fault in plan.Faults)
         {
             switch (fault.When)
@@ -29,6 +31,9 @@ internal sealed class FaultSchedule
             }
         }
     }
+
+    /// <summary>Somebody has once wished that the VM stops.</summary>
+    public bool WasStopWished { get; private set; }
 
     /// <summary>A keeper is about to carry out an effect; it may be dead or frozen when this returns.</summary>
     public void Before(SimulatedKeeper keeper, PairEffect effect)
@@ -73,6 +78,7 @@ internal sealed class FaultSchedule
         }
         _undo.Clear();
         _rehearsalsToFail = 0;
+        Wish(r => r with { Protect = true }, r => r);
         foreach (var host in _world.Hosts)
         {
             _world.StartAgent(host);
@@ -202,7 +208,15 @@ internal sealed class FaultSchedule
                 }
                 return null;
             case FaultKind.Unprotect: return Wish(r => r with { Protect = false }, r => r with { Protect = true });
+            case FaultKind.Migrate: return Migrate(fault, host);
+            case FaultKind.CancelMigration:
+                foreach (var source in _world.LivingKeepers.Where(k => !k.Process.IsFrozen))
+                {
+                    source.CancelMove();
+                }
+                return null;
             case FaultKind.Stop:
+                WasStopWished = true;
                 var undo = Wish(r => r with { Run = false }, r => r with { Run = true });
                 if (fault.Amount < 0.5 && keeper is { Process.IsFrozen: false })
                 {
@@ -211,6 +225,19 @@ internal sealed class FaultSchedule
                 return undo;
             default: throw new InvalidOperationException($"no such fault: {fault.Kind}");
         }
+    }
+
+    /// <summary>A VM that shall be protected is unprotected for it. Any agent is asked; any host but the one that it runs on is where it goes.</summary>
+    private Action? Migrate(Fault fault, SimulatedHost host)
+    {
+        var undo = _moves ? null : Wish(r => r with { Protect = false }, r => r with { Protect = true });
+        var others = _world.Hosts.Where(h => h.Id != _world.Store.Role?.Primary.Host).ToList();
+        var to = others[(int)(fault.Amount * others.Count)].Id;
+        if ((host.Agent ?? _world.Host(to).Agent) is { Process.IsAlive: true } api)
+        {
+            new SimulatedMoveOrder(_world, api, to).Begin(_world.Time.NowMs + fault.ForMs);
+        }
+        return undo;
     }
 
     private Action PowerOff(SimulatedHost host)

@@ -6,7 +6,7 @@ namespace Pollux.Simulation.Guests;
 /// A QEMU with its guest, as far as a keeper sees it: the guest goes on by steps and sends a frame at each; checkpoints stop it until LOADED
 /// comes. It is a process of its own and outlives its keeper.
 /// </summary>
-internal sealed class SimulatedQemu
+internal sealed partial class SimulatedQemu
 {
     private readonly Random _random;
     private readonly SimulatedThread _cpu;
@@ -28,6 +28,12 @@ internal sealed class SimulatedQemu
     public History? Guest { get; private set; }
     public bool GuestRuns { get; private set; }
     public bool IsAlive => Process.IsAlive;
+
+    /// <summary>The guest runs from now on: for whoever judges.</summary>
+    public Action<SimulatedQemu>? Runs { get; init; }
+
+    /// <summary>It is, or was last, one of a pair whose frames are held: another copy may run beside it, for nothing of it is seen.</summary>
+    public bool IsHeld { get; set; }
 
     /// <summary>What was sent and is not read by the keeper yet: the NIC's socket.</summary>
     public Queue<History> Sent { get; } = new();
@@ -51,11 +57,11 @@ internal sealed class SimulatedQemu
     /// <summary>Begins, or goes on with a loaded state.</summary>
     public void RunGuest(History? loaded = null)
     {
-        Guest = loaded ?? Guest;
+        (Guest, IsHeld) = (loaded ?? Guest, IsHeld || loaded is not null);
         Resume();
     }
 
-    public void BeginCheckpoints() => (IsCheckpointing, WantsCut, _requestKept) = (true, false, false);
+    public void BeginCheckpoints() => (IsCheckpointing, IsHeld, WantsCut, _requestKept) = (true, true, false, false);
 
     /// <summary>Stops the guest for a cut; what it has gone through until now is in the checkpoint.</summary>
     public History Cut()
@@ -121,6 +127,7 @@ internal sealed class SimulatedQemu
     {
         (FrameSent, ChannelMoved) = (null, null);
         Sent.Clear();
+        LoseMigration();
         if (IsCheckpointing)
         {
             // Between two checkpoints QEMU finds out at the next one; inside, the guest is stopped already.
@@ -141,7 +148,11 @@ internal sealed class SimulatedQemu
 
     private void Resume()
     {
-        GuestRuns = true;
+        if (!GuestRuns && IsAlive)
+        {
+            GuestRuns = true;
+            Runs?.Invoke(this);
+        }
         if (!_stepping)
         {
             _stepping = true;

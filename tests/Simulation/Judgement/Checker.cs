@@ -67,15 +67,46 @@ internal sealed class Checker(World world)
         Promise(truth is { State: RoleState.Running } && truth.Primary == keeper.Me, Judgement.Promise.TheKeyIsTheTruth, $"{keeper.Me} goes on alone, the role says {truth?.State} on {truth?.Primary}");
         foreach (var other in world.LivingKeepers)
         {
-            Promise(other == keeper || !other.Passes || other.Qemu is not { IsAlive: true }, Judgement.Promise.NeverTwo, $"{keeper.Me} goes on alone beside {other.Me}");
+            Promise(other == keeper || !other.Passes || other.Qemu is not { IsAlive: true } || IsSilent(other), Judgement.Promise.NeverTwo, $"{keeper.Me} goes on alone beside {other.Me}");
         }
-        if (keeper.Qemu!.IsAlive && _told.Count > 0 && keeper.Qemu.Guest!.Life == _life)
+        keeper.Qemu!.IsHeld = false;
+        RunsAlone(keeper.Qemu);
+        if (keeper.Qemu.IsAlive && _told.Count > 0 && keeper.Qemu.Guest!.Life == _life)
         {
             var guest = keeper.Qemu.Guest;
             Promise(
                 guest.Length >= _told.Count && guest.Contains(_told[^1]), Judgement.Promise.NothingToldIsForgotten,
                 $"{keeper.Me} goes on from step {guest.Length} and does not know step {_told.Count} that the world was told");
         }
+    }
+
+    /// <summary>A guest begins to run, or runs on.</summary>
+    public void Runs(SimulatedQemu qemu)
+    {
+        var (here, truth) = (qemu.Process.Host.Id, world.Store.Role);
+        if (qemu.HandedOverAt is { } revision)
+        {
+            Promise(
+                truth?.Primary.Host == here && world.Store.RoleRevision > revision, Judgement.Promise.OneRunningCopy,
+                $"{here} lets the guest run on that it has handed over at revision {revision}; the role is {truth?.State} on {truth?.Primary} at {world.Store.RoleRevision}");
+            qemu.HandedOverAt = null;
+        }
+        if (qemu.ArrivedFrom is { } from)
+        {
+            Promise(truth?.Primary.Host == here, Judgement.Promise.OneRunningCopy, $"{here} lets the guest run that has arrived; the role is {truth?.State} on {truth?.Primary}");
+            Promise(
+                ReferenceEquals(from.Guest, qemu.Guest), Judgement.Promise.OneRunningCopy,
+                $"{here} runs the guest from step {qemu.Guest?.Length}; it was stopped at {from.Guest?.Length} on {from.Process.Host.Id}");
+            qemu.ArrivedFrom = null;
+        }
+        RunsAlone(qemu);
+    }
+
+    /// <summary>The destination may let it run from now on.</summary>
+    public void HandsOver(SimulatedQemu qemu, long revision)
+    {
+        Promise(!qemu.GuestRuns, Judgement.Promise.OneRunningCopy, $"{qemu.Process.Host.Id} hands its guest over and it runs");
+        qemu.HandedOverAt = revision;
     }
 
     /// <summary>It begins the VM anew, from nothing.</summary>
@@ -121,6 +152,7 @@ internal sealed class Checker(World world)
     {
         world.Trace?.Say($"the role: {after.State} on {after.Primary}{(after.Standby is null ? "" : $" with {after.Standby}")} (term {after.Term}: {after.Reason})");
         Promise(after.Term == (before?.Term ?? 0) + 1, Judgement.Promise.TheKeyIsTheTruth, $"term {after.Term} follows {before?.Term}");
+        Promise(after.State != RoleState.Stopped || world.Faults.WasStopWished, Judgement.Promise.StopsOnlyByWish, $"{after.Primary} stopped the VM, and nobody had wished it: {after.Reason}");
         if (after.Primary != before?.Primary)
         {
             _replacedAtMs = world.Time.NowMs;
@@ -139,6 +171,23 @@ internal sealed class Checker(World world)
             }
         }
     }
+
+    private void RunsAlone(SimulatedQemu qemu)
+    {
+        if (qemu.IsHeld || !qemu.GuestRuns || !qemu.IsAlive)
+        {
+            return;
+        }
+        foreach (var other in world.Qemus)
+        {
+            Promise(
+                other == qemu || other.IsHeld || !other.GuestRuns || !other.IsAlive, Judgement.Promise.OneRunningCopy,
+                $"the guest runs on {qemu.Process.Host.Id} and on {other.Process.Host.Id}");
+        }
+    }
+
+    /// <summary>Its frames would pass, but its guest is handed over, stopped, and all that it said is out.</summary>
+    private static bool IsSilent(SimulatedKeeper keeper) => keeper.Qemu is { HandedOverAt: not null, GuestRuns: false, Sent.Count: 0 };
 
     private void Tell(SimulatedKeeper keeper, History frame)
     {

@@ -34,6 +34,17 @@ internal enum Seen
     TakeoverWithoutQuorum,
     SoloWithoutQuorum,
     Stopped,
+    MoveBegun,
+    Moved,
+    MoveCancelled,
+    MoveGivenUp,
+    StateRefusedByDestination,
+    HandedOver,
+    TakenBack,
+    TakeBackLost,
+    LandingLost,
+    LandedAfterTheSourcesDeath,
+    AdoptedAfterHandOver,
     FaultStruck,
 }
 
@@ -76,6 +87,10 @@ internal sealed class Coverage
             case (PairPhase.Receiving, PairPhase.Gone) when because is PairEvent.RehearsalFailed: Add(Seen.RehearsalFailed); break;
             case (PairPhase.Stopping, PairPhase.Gone): Add(Seen.Stopped); break;
         }
+        if (before.Phase != after.Phase)
+        {
+            NoteMove(before, after, because);
+        }
         if (after.Phase == PairPhase.Frozen)
         {
             Add(Seen.Froze);
@@ -84,6 +99,22 @@ internal sealed class Coverage
     }
 
     public override string ToString() => string.Join(Environment.NewLine, Enum.GetValues<Seen>().Select(s => $"  {s,-34} {this[s],12:N0}"));
+
+    private void NoteMove(PairState before, PairState after, PairEvent because)
+    {
+        switch (before.Phase, after.Phase)
+        {
+            case (PairPhase.Alone, PairPhase.Moving): Add(Seen.MoveBegun); break;
+            case (PairPhase.Landing, PairPhase.Alone): Add(Seen.Moved); break;
+            case (PairPhase.Moving, PairPhase.Alone) when because is PairEvent.MigrationCancelled: Add(Seen.MoveCancelled); break;
+            case (PairPhase.Moving, PairPhase.Alone) when because is PairEvent.MigrationFailed: Add(Seen.MoveGivenUp); break;
+            case (PairPhase.Arriving, PairPhase.Gone) when because is PairEvent.ArrivalFailed: Add(Seen.StateRefusedByDestination); break;
+            case (PairPhase.Moving, PairPhase.HandedOff): Add(Seen.HandedOver); break;
+            case (PairPhase.GoingSolo or PairPhase.Frozen, PairPhase.Alone) when before.IsHandedOver: Add(Seen.TakenBack); break;
+            case (PairPhase.GoingSolo, PairPhase.Gone or PairPhase.Frozen) when before.IsHandedOver: Add(Seen.TakeBackLost); break;
+            case (PairPhase.Landing, PairPhase.Gone) when because is PairEvent.SwapLost: Add(Seen.LandingLost); break;
+        }
+    }
 
     private void NoteSuspicions(PairPhase before, PairPhase after)
     {

@@ -12,6 +12,15 @@ internal enum Promise
     /// <summary>Two sides never let frames pass.</summary>
     NeverTwo,
 
+    /// <summary>
+    /// One guest runs, always; a second one only while its frames are held for a pair's commits. One that was handed over, or has arrived, runs by a won
+    /// swap of its own host alone, and as the guest that was stopped.
+    /// </summary>
+    OneRunningCopy,
+
+    /// <summary>The VM is stopped only when its user has wished it.</summary>
+    StopsOnlyByWish,
+
     /// <summary>Whoever goes on alone is the primary that the key names; nothing is started anew while another one may have the last commit.</summary>
     TheKeyIsTheTruth,
 

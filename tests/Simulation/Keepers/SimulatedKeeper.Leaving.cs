@@ -27,6 +27,7 @@ internal sealed partial class SimulatedKeeper
             {
                 left = true;
                 CloseStandby();
+                CloseMove();
                 SayGoodbye(why, () => End(why));
             }
         }
@@ -43,11 +44,11 @@ internal sealed partial class SimulatedKeeper
 
     private void SayGoodbye(string why, Action then)
     {
-        if (Start != Cluster.Keepers.KeeperStart.Standby)
+        if (Start is not (Cluster.Keepers.KeeperStart.Standby or Cluster.Keepers.KeeperStart.Destination))
         {
             then();
         }
-        else if (_isStopWanted || _hasTakenOver)
+        else if (_isStopWanted || _hasTakenOver || _hasMoved)
         {
             ForgetEndpoint(then);
         }

@@ -48,6 +48,7 @@ internal sealed partial class SimulatedKeeper : IFrameOutput
         qemu.Process.Died += () =>
         {
             qemu.ChannelMoved?.Invoke();
+            qemu.MigrationMoved?.Invoke();
             Process.After(0.1 + (_world.Random.NextDouble() * 5), () => Post(new PairEvent.QemuExited("killed by signal 9")));
         };
     }

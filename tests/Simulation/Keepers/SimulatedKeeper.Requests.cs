@@ -11,7 +11,7 @@ internal sealed partial class SimulatedKeeper
 
     /// <summary>Null: nothing listens yet, or it does not answer.</summary>
     public KeeperStatus? Status() => !_isUp || Process.IsFrozen ? null : new KeeperStatus(
-        _world.Vm, Me.Host, Me.Incarnation, 1, Qemu is { IsAlive: true } ? 2 : null, State.IsStandby ? "standby" : "primary", PhaseName(), State.Reason, State.Role,
+        _world.Vm, Me.Host, Me.Incarnation, 1, Qemu is { IsAlive: true } ? 2 : null, State.IsDestination ? "destination" : State.IsStandby ? "standby" : "primary", PhaseName(), State.Reason, State.Role,
         "7.2", "tcg", new CheckpointStatus(0, 0, 0, new(0, 0, 0), new(0, 0, 0)), new BufferStatus(0, 0, 0, 0), new NetworkStatus(0, 0, 0, 0, 0), null, NoSettings);
 
     /// <summary>Why not, or null.</summary>
@@ -19,6 +19,11 @@ internal sealed partial class SimulatedKeeper
     {
         if (State.Peer?.Incarnation == standby.Incarnation && !State.IsStandby)
         {
+            return null;
+        }
+        if (_isUndoing || Qemu is { ArrivedFrom: not null })
+        {
+            Process.After(PollMs, () => Protect(standby));
             return null;
         }
         if (State.Phase != PairPhase.Alone || !HasGuest)
@@ -71,6 +76,8 @@ internal sealed partial class SimulatedKeeper
         PairPhase.Alone => HasGuest ? "running" : "starting",
         PairPhase.Syncing or PairPhase.Protecting => "syncing",
         PairPhase.Protected => "protected",
+        PairPhase.Moving or PairPhase.HandedOff => "moving",
+        PairPhase.Expecting or PairPhase.Arriving or PairPhase.Landing => "arriving",
         PairPhase.Verifying or PairPhase.HandingOver or PairPhase.GoingSolo or PairPhase.Frozen => "holding",
         PairPhase.Waiting => Standby is null ? "standby-preparing" : "standby-waiting",
         PairPhase.Receiving or PairPhase.Ready => "standby-syncing",

@@ -37,7 +37,12 @@ internal sealed partial class SimulatedKeeper
         (_world, Start, _lease, _attempt) = (world, start, lease, attempt);
         Process = host.NewProcess("keeper");
         Me = new Member(host.Id, world.NewIncarnation(host.Id));
-        State = start == KeeperStart.Standby ? PairState.ForStandby(Me) : PairState.ForPrimary(Me, adopting: start == KeeperStart.Adopt);
+        State = start switch
+        {
+            KeeperStart.Standby => PairState.ForStandby(Me),
+            KeeperStart.Destination => PairState.ForDestination(Me),
+            _ => PairState.ForPrimary(Me, adopting: start == KeeperStart.Adopt),
+        };
         _pair = Process.NewThread();
         _roles = new SimulatedRoles(world, Process, e => Post(e));
         Process.Died += () => Qemu?.LoseKeeper();
@@ -83,6 +88,11 @@ internal sealed partial class SimulatedKeeper
             BecomeStandby();
             return;
         }
+        if (Start == KeeperStart.Destination)
+        {
+            BecomeDestination();
+            return;
+        }
         Post(new PairEvent.Started());
         if (Start == KeeperStart.Adopt)
         {
@@ -112,7 +122,7 @@ internal sealed partial class SimulatedKeeper
                 Do(effect);
             }
         }
-        else if (_events.TryDequeue(out var next) && (next.From is null || ReferenceEquals(next.From, _session)))
+        else if (_events.TryDequeue(out var next) && (next.From is null || ReferenceEquals(next.From, _session) || ReferenceEquals(next.From, _moving)))
         {
             Hear(next.Event);
         }
@@ -180,6 +190,7 @@ internal sealed partial class SimulatedKeeper
         {
             KnewTheRoleAtMs = _world.Time.NowMs;
         }
+        NoteMove(before, after);
         _hasTakenOver |= before.Phase == PairPhase.Confirming && after.Phase == PairPhase.Alone;
         if (_isStopWanted && after.Phase is PairPhase.Alone or PairPhase.Protected)
         {
@@ -193,15 +204,19 @@ internal sealed partial class SimulatedKeeper
         switch (effect)
         {
             case PairEffect.ReadRole read: _roles.Read(read.Again, State.Question); break;
+            case PairEffect.SwapRole { Again: false } swap when State.Phase is PairPhase.Confirming or PairPhase.Landing && Qemu is { IsAlive: false }:
+                Post(new PairEvent.SwapUnsent(swap.Swap.Next.Nonce, "its QEMU died when it had loaded"));
+                break;
             case PairEffect.SwapRole swap: _roles.Swap(swap.Swap, swap.Again); break;
             case PairEffect.WatchRole:
-                _roles.Watch(() => State.Phase == PairPhase.Frozen);
+                _roles.Watch(() => State.Phase is PairPhase.Frozen or PairPhase.HandedOff);
                 SayWhenOverdue();
                 break;
             case PairEffect.StartGuest start: Process.Soon(() => StartGuest(start.Adopt)); break;
             case PairEffect.StopGuest: Qemu?.Process.Kill(); break;
             case PairEffect.OpenNetwork: OpenNetwork(); break;
             case PairEffect.Leave leave: Leave(leave.Why); break;
+            case var _ when DoForMove(effect): break;
             case PairEffect.BeginCheckpointing begin:
                 _session = new SimulatedSession(_world, this, begin.Standby);
                 _session.Begin();
@@ -272,19 +287,38 @@ internal sealed partial class SimulatedKeeper
                 qemu.Process.Kill();
                 return;
             }
-            Attach(qemu);
-            qemu.EndCheckpoints();
-            Pass();
-            if (!adopt)
+            if (adopt)
             {
-                qemu.RunGuest();
+                EndStray(qemu, () => AttachRunning(qemu));
+                return;
             }
+            Attach(qemu);
+            Pass();
+            qemu.RunGuest();
         });
+    }
+
+    private void AttachRunning(SimulatedQemu qemu)
+    {
+        if (!qemu.IsAlive)
+        {
+            Post(new PairEvent.QemuExited("QEMU ended before it was attached"));
+            return;
+        }
+        if (State.Phase != PairPhase.Alone)
+        {
+            // Stopped before it ran: the role says so, or is about to.
+            qemu.Process.Kill();
+            return;
+        }
+        Attach(qemu);
+        Pass();
     }
 
     private SimulatedQemu NewQemu(History? guest)
     {
-        var qemu = new SimulatedQemu(Process.Host, _world.Random, guest, _world.Settings.GuestStepMs);
+        var qemu = new SimulatedQemu(Process.Host, _world.Random, guest, _world.Settings.GuestStepMs) { Runs = _world.Checker.Runs };
+        _world.Qemus.Add(qemu);
         Process.Host.Record = qemu;
         return qemu;
     }
@@ -363,7 +397,7 @@ internal sealed partial class SimulatedKeeper
     private void SayWhenOverdue() => Process.After(TakeoverPatienceMs, () =>
     {
         Post(new PairEvent.TakeoverOverdue());
-        if (State.Phase is PairPhase.Frozen or PairPhase.Claiming && !_isLeaving)
+        if (State.Phase is PairPhase.Frozen or PairPhase.HandedOff or PairPhase.Claiming && !_isLeaving)
         {
             SayWhenOverdue();
         }

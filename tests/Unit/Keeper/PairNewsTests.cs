@@ -60,7 +60,7 @@ public sealed class PairNewsTests
 
     [Fact]
     public void HandingOver_OnWish_IsNoWarning() => Assert.Equal(
-        (EventKinds.HandedOver, EventWeight.Info, "b runs this VM now: b runs"), Told(HandedOver(), k => k.When(new PairEvent.RoleRead(RoleRunning(B), 9, PairEvent.RoleRead.Watched))));
+        (EventKinds.HandedOver, EventWeight.Info, "b runs this VM now: b runs"), Told(HandedOver(), k => k.When(new PairEvent.RoleRead(RoleRunning(B), 900, PairEvent.RoleRead.Watched))));
 
     [Fact]
     public void Guest_ThatDiesWhileProtected_SaysWhoShallTakeOver() => Assert.Equal(

@@ -97,6 +97,35 @@ public sealed class ReconcilerTests
         Assert.Equal(new AgentAction.ClearRemains(Redis), scene.Decide());
     }
 
+    /// <summary>The last swap of the keeper that died may still win, or has won since the store was looked at.</summary>
+    [Fact]
+    public void NotPrimary_AGuestMayHaveArrivedHere_IsRemovedAfterAWhile()
+    {
+        var scene = new Scene { Role = RoleOf(RoleState.Running, H2), Local = Orphan with { Attempt = 5 } };
+        var (action, after) = scene.DecideUntilAction(withinMs: 10_000);
+        Assert.Equal(new AgentAction.ClearRemains(Redis), action);
+        Assert.Equal(3_000, after);
+    }
+
+    /// <summary>The store is looked at before the host.</summary>
+    [Fact]
+    public void NotPrimary_ItsKeeperHasWonTheRoleSinceTheStoreWasLookedAt_IsLeftAlone()
+    {
+        var landed = Alone();
+        var scene = new Scene { Role = RoleOf(RoleState.Running, H2), Local = landed with { Keeper = landed.Keeper! with { Role = RoleOf(RoleState.Running, H1) with { Term = 4 } } } };
+        Assert.Null(scene.Decide());
+    }
+
+    [Theory]
+    [InlineData(RoleState.Running)]
+    [InlineData(RoleState.Protected)]
+    public void Destination_WhateverIsAssigned_IsNeverStopped(RoleState state)
+    {
+        var scene = new Scene { Me = H2, Role = RoleOf(state, H1), Local = Alone("arriving", "destination", attempt: 4), Assignment = new StandbyAssignment(H2, 9) };
+        scene.Record = scene.Record! with { Protect = true };
+        Assert.Null(scene.DecideUntilAction(withinMs: 20_000).Action);
+    }
+
     [Fact]
     public void Primary_KeeperTooBusyToAnswer_IsLeftAlone() =>
         Assert.Null(new Scene { Role = RoleOf(RoleState.Running, H1), Local = Busy }.DecideUntilAction(withinMs: 60_000).Action);

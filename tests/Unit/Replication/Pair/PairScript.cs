@@ -25,6 +25,9 @@ internal sealed class PairScript
 
     public static PairScript NewStandby() => new(PairState.ForStandby(B));
 
+    /// <summary>B waits for a guest that moves to it.</summary>
+    public static PairScript NewDestination() => new(PairState.ForDestination(B));
+
     /// <summary>A runs the guest alone.</summary>
     public static PairScript Alone()
     {

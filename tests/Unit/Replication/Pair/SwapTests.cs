@@ -14,6 +14,7 @@ public sealed class SwapTests
         [PairPhase.Stopping] = () => Protected().When(new PairEvent.StopRequested()),
         [PairPhase.Taking] = Taking,
         [PairPhase.Confirming] = Confirming,
+        [PairPhase.Landing] = () => NewDestination().When(new PairEvent.PrimaryConnected(A)).When(new PairEvent.HandedOver(RoleRunning(A), 101)).When(new PairEvent.Arrived()),
         [PairPhase.SwappingBack] = () => Loading().When(new PairEvent.LoadFailed("no such device")),
     };
 

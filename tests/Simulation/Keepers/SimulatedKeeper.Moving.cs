@@ -1,0 +1,189 @@
+using Pollux.Cluster.Store;
+using Pollux.Replication.Pair;
+using Pollux.Simulation.Guests;
+using Pollux.Simulation.Judgement;
+
+namespace Pollux.Simulation.Keepers;
+
+/// <content>Live migration, after KeeperProcess.Moving.</content>
+internal sealed partial class SimulatedKeeper
+{
+    private const double ExpectMs = 30_000;
+    private const double PollMs = 20;
+    private SimulatedMovingSource? _moving;
+    private bool _hasMoved;
+    private bool _isUndoing;
+
+    /// <summary>Waits for a guest that moves here.</summary>
+    public SimulatedArrival? Arrival { get; private set; }
+
+    /// <summary>Why not, or null.</summary>
+    public string? Migrate(Member destination)
+    {
+        if (State.Phase == PairPhase.Moving && State.Peer == destination)
+        {
+            return null;
+        }
+        if (State.Phase != PairPhase.Alone || !HasGuest || !QemuAnswers || _isUndoing)
+        {
+            return $"it cannot move while it is {PhaseName()}";
+        }
+        Post(new PairEvent.MigrateRequested(destination));
+        return null;
+    }
+
+    public void CancelMove()
+    {
+        if (State.Phase is PairPhase.Moving or PairPhase.HandedOff)
+        {
+            Post(new PairEvent.MigrationCancelled());
+        }
+    }
+
+    public void SendAway() => Post(new PairEvent.ArrivalFailed("sent away by its agent"));
+
+    /// <summary>What is asked of QEMU before a move or a protection is answered after the <c>cont</c> of a guest that has arrived.</summary>
+    private bool QemuAnswers => Qemu is { ArrivedFrom: null, Process.IsFrozen: false };
+
+    private bool DoForMove(PairEffect effect)
+    {
+        switch (effect)
+        {
+            case PairEffect.BeginMigration begin:
+                _moving = new SimulatedMovingSource(_world, this, begin.Destination);
+                _moving.Begin();
+                return true;
+            case PairEffect.CompleteMigration:
+                _moving?.Complete();
+                return true;
+            case PairEffect.TellHandOver hand:
+                _moving?.TellHandOver(hand.Role, hand.Revision);
+                SayWhenOverdue();
+                return true;
+            case PairEffect.EndMigration end:
+                _isUndoing = _moving is not null;
+                _moving?.End(end.Why, () => _isUndoing = false);
+                _moving = null;
+                return true;
+            case PairEffect.RunGuest:
+                Process.After(0.2 + (_world.Random.NextDouble() * 3), RunArrived);
+                return true;
+            case PairEffect.TellDismiss dismiss when _moving is { } moving:
+                moving.Dismiss(dismiss.Why);
+                return true;
+            case PairEffect.TellDismiss dismiss when Arrival is { } arrival:
+                arrival.Dismiss(dismiss.Why);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private void RunArrived()
+    {
+        if (Qemu!.IsAlive)
+        {
+            Qemu.Continue();
+        }
+        // Its last words have left with the effects before.
+        Process.After(1, () =>
+        {
+            Arrival?.Dispose();
+            Arrival = null;
+        });
+    }
+
+    private void BecomeDestination()
+    {
+        TellEndpoint(StandbyState.Preparing, null, () =>
+        {
+            var qemu = NewQemu(null);
+            Process.After(100 + (_world.Random.NextDouble() * 400), () =>
+            {
+                if (!qemu.IsAlive)
+                {
+                    CannotTakeIn("QEMU ended");
+                    return;
+                }
+                Attach(qemu);
+                Arrival = new SimulatedArrival(_world, this);
+                Arrival.Listen();
+                TellEndpoint(StandbyState.Ready, null, () =>
+                {
+                    Post(new PairEvent.Started());
+                    Process.After(ExpectMs, LeaveWhenNobodyCame);
+                }, CannotTakeIn);
+            });
+        }, CannotTakeIn);
+    }
+
+    private void CannotTakeIn(string why)
+    {
+        Post(new PairEvent.ArrivalFailed(why));
+        Post(new PairEvent.Started());
+    }
+
+    private void LeaveWhenNobodyCame()
+    {
+        if (State.Phase == PairPhase.Expecting)
+        {
+            Post(new PairEvent.Dismissed("no source came within 30 s"));
+        }
+    }
+
+    /// <summary>What checkpoints or a migration have left behind in a QEMU whose keeper died, as CheckpointChannel.EndColo and StrayMigration end it.</summary>
+    /// <param name="done">When the guest runs, or QEMU is dead.</param>
+    private void EndStray(SimulatedQemu qemu, Action done)
+    {
+        if (qemu.HandedOverAt is not null || qemu.ArrivedFrom is not null)
+        {
+            _world.Coverage.Add(Seen.AdoptedAfterHandOver);
+        }
+        if (qemu.IsMigrating)
+        {
+            qemu.EndMigration();
+        }
+        else if (qemu.ArrivedFrom is not null)
+        {
+            qemu.Continue();
+        }
+        else
+        {
+            qemu.EndCheckpoints();
+        }
+        AwaitRunning(qemu, done);
+    }
+
+    private void AwaitRunning(SimulatedQemu qemu, Action done)
+    {
+        if (!qemu.IsAlive || (!qemu.Process.IsFrozen && qemu is { GuestRuns: true, IsMigrating: false }))
+        {
+            done();
+        }
+        else
+        {
+            Process.After(PollMs, () => AwaitRunning(qemu, done));
+        }
+    }
+
+    private void CloseMove()
+    {
+        Arrival?.Dispose();
+        _moving?.Close();
+        (Arrival, _moving) = (null, null);
+    }
+
+    /// <summary>What a life has seen of moves, as far as one state does not tell it.</summary>
+    private void NoteMove(PairState before, PairState after)
+    {
+        if ((before.Phase, after.Phase) != (PairPhase.Landing, PairPhase.Alone))
+        {
+            return;
+        }
+        _hasMoved = true;
+        if (_world.Keepers[before.Peer!.Incarnation] is { Process.IsAlive: false })
+        {
+            _world.Coverage.Add(Seen.LandedAfterTheSourcesDeath);
+        }
+    }
+}

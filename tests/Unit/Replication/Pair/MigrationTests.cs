@@ -1,0 +1,210 @@
+using Pollux.Replication.Pair;
+using static Pollux.Unit.Tests.Replication.Pair.PairScript;
+
+namespace Pollux.Unit.Tests.Replication.Pair;
+
+/// <summary>Live migration: A runs the guest alone and moves it to B, which stands by for nobody.</summary>
+public sealed class MigrationTests
+{
+    private const long HandedOverAt = 101;
+
+    private static PairScript Moving() => Alone().When(new PairEvent.MigrateRequested(B));
+
+    private static PairScript HandedOff() => Moving().When(new PairEvent.SwitchoverReached()).When(new PairEvent.StreamSent());
+
+    private static PairScript TakingBack() => HandedOff().When(new PairEvent.TakeoverOverdue());
+
+    private static PairScript Arriving() => NewDestination().When(new PairEvent.PrimaryConnected(A));
+
+    private static PairScript Landing() => Arriving().When(new PairEvent.HandedOver(RoleRunning(A), HandedOverAt)).When(new PairEvent.Arrived());
+
+    public static TheoryData<PairEvent> Ends => new(
+        new PairEvent.LinkDown("reset"), new PairEvent.Dismissed("its QEMU refuses"), new PairEvent.MigrationFailed("it gave up"), new PairEvent.MigrationCancelled());
+
+    [Fact]
+    public void Source_Asked_BeginsWithoutASwap()
+    {
+        Moving().IsIn(PairPhase.Moving).Does(new PairEffect.BeginMigration(B));
+        Assert.Null(Moving().State.Pending);
+    }
+
+    [Fact]
+    public void Source_NotAlone_IsNotMoved() => Protected().When(new PairEvent.MigrateRequested(B)).IsIn(PairPhase.Protected).DoesNothing();
+
+    [Fact]
+    public void Source_GuestIsStopped_SendsTheRest() =>
+        Moving().When(new PairEvent.SwitchoverReached()).IsIn(PairPhase.Moving).Does(new PairEffect.CompleteMigration());
+
+    [Fact]
+    public void Source_AllIsSent_HandsOverTheRevisionThatItKnows()
+    {
+        var keeper = HandedOff().IsIn(PairPhase.HandedOff);
+        keeper.Does(new PairEffect.TellHandOver(keeper.State.Role!, keeper.State.RoleRevision), new PairEffect.WatchRole());
+        Assert.Null(keeper.State.Pending);
+    }
+
+    [Theory]
+    [MemberData(nameof(Ends))]
+    public void Source_ItEndsBeforeTheHandOver_GoesOnWithoutAQuestion(PairEvent end)
+    {
+        foreach (var keeper in (PairScript[])[Moving(), Moving().When(new PairEvent.SwitchoverReached())])
+        {
+            keeper.When(end).IsIn(PairPhase.Alone);
+            Assert.IsType<PairEffect.EndMigration>(Assert.Single(keeper.Effects));
+            Assert.Null(keeper.State.Pending);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Ends))]
+    public void Source_ItEndsAfterTheHandOver_GoesOnOnlyWithAWonSwap(PairEvent end)
+    {
+        var keeper = HandedOff();
+        var revision = keeper.State.RoleRevision;
+
+        keeper.When(end).IsIn(PairPhase.GoingSolo);
+        Assert.Equal((revision, RoleState.Running, A), (keeper.Sent.ExpectedRevision, keeper.Sent.Next.State, keeper.Sent.Next.Primary));
+        Assert.Single(keeper.Effects);
+
+        keeper.Wins().IsIn(PairPhase.Alone);
+        Assert.IsType<PairEffect.EndMigration>(Assert.Single(keeper.Effects));
+        Assert.False(keeper.State.IsHandedOver);
+    }
+
+    [Fact]
+    public void Source_TheDestinationIsTooSlow_TakesItBackBySwap() => Assert.Equal(A, TakingBack().IsIn(PairPhase.GoingSolo).Sent.Next.Primary);
+
+    [Fact]
+    public void Source_ItsSwapIsLostToTheDestination_Leaves() => TakingBack().Loses(RoleRunning(B)).IsIn(PairPhase.Gone);
+
+    [Fact]
+    public void Source_ItsSwapIsUnknown_StaysStopped()
+    {
+        var keeper = TakingBack();
+        keeper.When(new PairEvent.SwapUnknown(keeper.Pending.Next.Nonce, "no answer")).IsIn(PairPhase.GoingSolo).Does(new PairEffect.SwapRole(keeper.Pending, Again: true));
+    }
+
+    [Fact]
+    public void Source_TheRoleNamesTheDestination_Leaves() =>
+        HandedOff().When(new PairEvent.RoleRead(RoleRunning(B), 200, PairEvent.RoleRead.Watched)).IsIn(PairPhase.Gone);
+
+    [Fact]
+    public void Source_TheRoleIsStillItsOwn_Waits() =>
+        HandedOff().When(new PairEvent.RoleRead(RoleRunning(A), 200, PairEvent.RoleRead.Watched)).IsIn(PairPhase.HandedOff).DoesNothing();
+
+    [Fact]
+    public void Source_ItsSwapIsLostToSomethingUndecided_BelievesNoLookFromBefore()
+    {
+        var keeper = TakingBack().Loses(new Role(9, RoleState.Taking, B, new Member(A.Host, Core.Incarnation.Create("c1")), "n-other", "b is silent")).IsIn(PairPhase.Frozen);
+        keeper.When(new PairEvent.RoleRead(RoleRunning(A), keeper.State.RoleRevision - 1, PairEvent.RoleRead.Watched)).IsIn(PairPhase.Frozen).DoesNothing();
+    }
+
+    [Fact]
+    public void Source_StoppedWhileItMoves_UndoesTheMoveAndIsAsked() =>
+        // The keeper asks again when the guest is alone.
+        Assert.IsType<PairEffect.EndMigration>(Assert.Single(Moving().When(new PairEvent.StopRequested()).IsIn(PairPhase.Alone).Effects));
+
+    [Fact]
+    public void Source_StoppedAfterTheHandOver_WaitsForTheRole() => HandedOff().When(new PairEvent.StopRequested()).IsIn(PairPhase.HandedOff).DoesNothing();
+
+    [Fact]
+    public void Source_GuestDiesWhileItMoves_SendsTheDestinationAway()
+    {
+        var keeper = Moving().When(new PairEvent.QemuExited("signal 9")).IsIn(PairPhase.Gone);
+        Assert.Equal(["TellDismiss", "Leave"], keeper.Effects.Select(e => e.GetType().Name));
+    }
+
+    [Fact]
+    public void Source_GuestDiesAfterTheHandOver_LeavesTheDestinationToIt() =>
+        Assert.IsType<PairEffect.Leave>(Assert.Single(HandedOff().When(new PairEvent.QemuExited("signal 9")).IsIn(PairPhase.Gone).Effects));
+
+    [Fact]
+    public void Source_WordOfAnEndedMove_MeansNothing()
+    {
+        var keeper = Moving().When(new PairEvent.MigrationCancelled());
+        foreach (PairEvent late in (PairEvent[])[new PairEvent.StreamSent(), new PairEvent.SwitchoverReached(), new PairEvent.MigrationFailed("late"), new PairEvent.LinkDown("late"), new PairEvent.MigrationCancelled()])
+        {
+            keeper.When(late).IsIn(PairPhase.Alone).DoesNothing();
+        }
+    }
+
+    [Fact]
+    public void Destination_StateAndWord_InAnyOrder_SwapTheRevisionThatWasHandedOver()
+    {
+        var word = new PairEvent.HandedOver(RoleRunning(A), HandedOverAt);
+        foreach (var keeper in (PairScript[])[
+            Arriving().When(word).IsIn(PairPhase.Arriving).DoesNothing().When(new PairEvent.Arrived()),
+            Arriving().When(new PairEvent.Arrived()).IsIn(PairPhase.Arriving).DoesNothing().When(word)])
+        {
+            keeper.IsIn(PairPhase.Landing);
+            Assert.Equal((HandedOverAt, RoleState.Running, B), (keeper.Sent.ExpectedRevision, keeper.Sent.Next.State, keeper.Sent.Next.Primary));
+            Assert.Single(keeper.Effects);
+        }
+    }
+
+    [Fact]
+    public void Destination_SwapWon_RunsTheGuestThenOpensItsNetwork() =>
+        Assert.Equal(["RunGuest", "OpenNetwork", "TellDismiss"], Landing().Wins().IsIn(PairPhase.Alone).Effects.Select(e => e.GetType().Name));
+
+    [Fact]
+    public void Destination_SwapLost_Leaves() => Landing().Loses(RoleRunning(A)).IsIn(PairPhase.Gone);
+
+    [Fact]
+    public void Destination_SwapUnknown_RunsNothing()
+    {
+        var keeper = Landing();
+        keeper.When(new PairEvent.SwapUnknown(keeper.Pending.Next.Nonce, "no answer")).IsIn(PairPhase.Landing).Does(new PairEffect.SwapRole(keeper.Pending, Again: true));
+    }
+
+    [Fact]
+    public void Destination_SwapNotSentForItsQemuIsDead_TellsTheSource()
+    {
+        var keeper = Landing();
+        keeper.When(new PairEvent.SwapUnsent(keeper.Pending.Next.Nonce, "dead")).IsIn(PairPhase.Gone);
+        Assert.Equal(["TellDismiss", "Leave"], keeper.Effects.Select(e => e.GetType().Name));
+    }
+
+    [Fact]
+    public void Destination_GuestDiesWhileTheSwapIsUnderWay_AwaitsItsOutcome()
+    {
+        var keeper = Landing().When(new PairEvent.QemuExited("signal 9")).IsIn(PairPhase.Landing).DoesNothing();
+        Assert.IsType<PairEffect.Leave>(Assert.Single(keeper.Wins().IsIn(PairPhase.Gone).Effects));
+    }
+
+    public static TheoryData<PairEvent> Nothings => new(
+        new PairEvent.StopRequested(), new PairEvent.Dismissed("go"), new PairEvent.ArrivalFailed("sent away"), new PairEvent.LinkDown("closed"), new PairEvent.PeerSilent(200),
+        new PairEvent.TakeoverOverdue(), new PairEvent.RoleRead(RoleRunning(A), 300, PairEvent.RoleRead.Watched));
+
+    [Theory]
+    [MemberData(nameof(Nothings))]
+    public void Destination_Landing_OnlyTheSwapDecides(PairEvent e) => Landing().When(e).IsIn(PairPhase.Landing).DoesNothing();
+
+    [Fact]
+    public void Destination_SentAwayAfterItLanded_KeepsItsGuest() =>
+        Landing().Wins().When(new PairEvent.ArrivalFailed("sent away by its agent")).IsIn(PairPhase.Alone).DoesNothing();
+
+    public static TheoryData<PairEvent> Failures => new(new PairEvent.ArrivalFailed("refused"), new PairEvent.QemuExited("signal 9"), new PairEvent.StopRequested());
+
+    [Theory]
+    [MemberData(nameof(Failures))]
+    public void Destination_ItCannotTakeItIn_TellsTheSourceAndLeaves(PairEvent e)
+    {
+        foreach (var keeper in (PairScript[])[NewDestination(), Arriving(), Arriving().When(new PairEvent.HandedOver(RoleRunning(A), HandedOverAt))])
+        {
+            Assert.Equal(["TellDismiss", "Leave"], keeper.When(e).IsIn(PairPhase.Gone).Effects.Select(f => f.GetType().Name));
+        }
+    }
+
+    [Fact]
+    public void Destination_SourceIsGoneBeforeTheHandOver_Leaves() => Arriving().When(new PairEvent.Arrived()).When(new PairEvent.LinkDown("reset")).IsIn(PairPhase.Gone);
+
+    [Fact]
+    public void Destination_SourceIsGoneAfterTheHandOver_GoesOn()
+    {
+        var keeper = Arriving().When(new PairEvent.HandedOver(RoleRunning(A), HandedOverAt)).When(new PairEvent.LinkDown("reset")).IsIn(PairPhase.Arriving).DoesNothing();
+        keeper.When(new PairEvent.Arrived()).IsIn(PairPhase.Landing);
+    }
+
+    [Fact]
+    public void Destination_Expecting_LeavesWhenNobodyComes() => NewDestination().When(new PairEvent.Dismissed("no source came")).IsIn(PairPhase.Gone);
+}
