@@ -30,6 +30,9 @@ public readonly record struct CaptureResult(long Pages, TimeSpan StopWait, TimeS
 public sealed class CheckpointChannel : IDisposable
 {
     private const int FirstDeviceStateLimit = 64 << 20;
+
+    /// <summary>QEMU's own.</summary>
+    private const int DefaultDowntimeLimitMs = 300;
     private static readonly TimeSpan ClearingPatience = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan ClearingPause = TimeSpan.FromMilliseconds(20);
     private readonly QmpSession _qmp;
@@ -76,14 +79,16 @@ public sealed class CheckpointChannel : IDisposable
         listener.Listen(1);
         try
         {
-            // x-ignore-shared is left over in a QEMU that took over: with it no RAM would come.
+            // x-ignore-shared is left over in a QEMU that took over: with it no RAM would come. The others are what a live migration leaves that
+            // came to nothing: QEMU would wait for a word before the first cut, and stop the guest for the whole first copy.
             var capabilities = new JsonArray
             {
                 Capability("x-ignore-shared", false), Capability("x-colo", true), Capability("return-path", NeedsReturnPath(version)),
+                Capability("pause-before-switchover", false), Capability("auto-converge", false),
             };
             await qmp.ExecuteAsync("migrate-set-capabilities", new JsonObject { ["capabilities"] = capabilities }, cancellation).ConfigureAwait(false);
             // max-bandwidth would throttle checkpoints as well; QEMU takes at most 2^63-1 bytes/s, this is 100 GB/s.
-            await qmp.ExecuteAsync("migrate-set-parameters", new JsonObject { ["x-checkpoint-delay"] = intervalMs, ["max-bandwidth"] = 100_000_000_000 }, cancellation).ConfigureAwait(false);
+            await qmp.ExecuteAsync("migrate-set-parameters", new JsonObject { ["x-checkpoint-delay"] = intervalMs, ["max-bandwidth"] = 100_000_000_000, ["downtime-limit"] = DefaultDowntimeLimitMs }, cancellation).ConfigureAwait(false);
             await MigrateAsync(qmp, socketPath, cancellation).ConfigureAwait(false);
             var socket = await listener.AcceptAsync(cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(5), cancellation).ConfigureAwait(false);
             socket.Blocking = true;

@@ -99,6 +99,31 @@ public sealed class MoveFaultTests(MoveLab lab, ITestOutputHelper output)
         });
     }
 
+    /// <summary>What a migration that came to nothing leaves in QEMU must not meet its next checkpoints; and a protected VM is not moved so.</summary>
+    [Fact]
+    public async Task AfterAFailedMove_TheGuestIsProtected_AndThenRefusesToMove()
+    {
+        var (source, destination) = await lab.WholeAsync();
+        await lab.JudgedAsync(async _ =>
+        {
+            using (var armed = lab.Cluster.Arm(source, lab.Vm.Name, "Hears.StreamSent"))
+            {
+                await lab.BeginAsync(destination);
+                await armed.ReachedAsync(Patience);
+                Strike(new LabFault.KillQemu(lab.Vm.Name, destination));
+            }
+            Assert.Equal((source, destination), await lab.WholeAsync());
+            await lab.Vm.ProtectAsync();
+            await lab.Vm.UntilAsync(v => v.State == "protected", "protected", Patience);
+            var refused = await lab.Cluster.ExecAsync(source, ["pollux", "vm", "migrate", lab.Vm.Name.Value, "--to", destination]);
+            Assert.Contains($"let its standby on {destination} take over", refused.Errors);
+            await lab.Vm.UnprotectAsync();
+            await lab.Vm.UntilAsync(v => v is { State: "running", Role.State: RoleState.Running }, "unprotected", Patience);
+        });
+        await lab.WholeAsync();
+        await lab.MoveAsync(destination);
+    }
+
     /// <summary>Handed over, and nobody to say who may run it: nobody runs it until somebody does.</summary>
     [Fact]
     public async Task EtcdWithoutMajority_NobodyRunsItUntilEtcdIsBack()

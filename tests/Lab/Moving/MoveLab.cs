@@ -10,12 +10,11 @@ using Pollux.Lab.Load;
 using Pollux.Lab.Tests.Labs;
 using Pollux.Lab.Torture;
 using Pollux.Lab.Vms;
-using Pollux.Qemu.Spec;
 using Pollux.Replication.Pair;
 
 namespace Pollux.Lab.Tests.Moving;
 
-/// <summary>Two hosts and a witness, and a guest that nobody protects, which says who it is (beacon).</summary>
+/// <summary>Two hosts and a witness, and a guest that nobody protects yet, which says who it is (beacon).</summary>
 public sealed class MoveLab : IAsyncLifetime
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -31,7 +30,7 @@ public sealed class MoveLab : IAsyncLifetime
         await LabCluster.DownAsync(TestLabs.Moving);
         Cluster = await LabCluster.UpAsync(TestLabs.Moving, new LabOptions());
         var redis = await RedisGuest.SpecAsync(Cluster);
-        var spec = redis with { Availability = Availability.None, CommandLine = $"{redis.CommandLine} pollux.beacon=10.78.0.255:7000:10 pollux.dirty=32:2000" };
+        var spec = redis with { CommandLine = $"{redis.CommandLine} pollux.beacon=10.78.0.255:7000:10 pollux.dirty=32:2000" };
         _mac = PhysicalAddress.Parse(spec.Nics[0].Mac);
         Vm = await LabVm.StartAsync(Cluster, spec, "h1");
         await (await RedisGuest.LoadAsync(Cluster, 0, Boot)).DisposeAsync();
