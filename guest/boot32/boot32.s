@@ -5,6 +5,8 @@
 #   mib=N      the RAM over which they are spread evenly, from 4 MiB on (default: no gaps)
 #   words=N    32-bit words written at the start of each page, up to 1024 (default 1)
 #   pace=N     milliseconds between two rounds (default 0: without end and without rest)
+#   spin=N     instead of pace: thousands (1,024) of the processor's cycles from one round's end to the next one's, spent waiting for them. Such a guest is always
+#              busy, needs no timer, and makes up for nothing: held back by a half it does half as much
 #   slice=N    a round rewrites the next N pages of the mib, and the next round goes on behind them, round and round; instead of pages and words
 #   other=N    pages of every other spell of rounds (default: as slice)
 #   every=N    rounds in a spell (default 0: no spells)
@@ -76,7 +78,17 @@ round_done:
   jnz 3f
   movb $'.', %al
   call put
-3: movl pace, %ecx
+3: movl spin, %ecx
+  testl %ecx, %ecx
+  jz 7f
+  shll $10, %ecx
+6: rdtsc                      # the low half will do: it is compared with what it was
+  subl since, %eax
+  cmpl %ecx, %eax
+  jb 6b
+  addl %eax, since
+  jmp round
+7: movl pace, %ecx
   testl %ecx, %ecx
   jz round
   addl ticks, %ecx
@@ -154,6 +166,9 @@ read_command_line:
   call read_number
   movl $name_pace, %edx
   movl $pace, %edi
+  call read_number
+  movl $name_spin, %edx
+  movl $spin, %edi
   call read_number
   movl $name_slice, %edx
   movl $slice, %edi
@@ -295,6 +310,8 @@ pages: .long 256
 mib: .long 0
 words: .long 1
 pace: .long 0
+spin: .long 0
+since: .long 0
 slice: .long 0
 other: .long 0
 every: .long 0
@@ -309,6 +326,7 @@ name_pages: .asciz "pages="
 name_mib: .asciz "mib="
 name_words: .asciz "words="
 name_pace: .asciz "pace="
+name_spin: .asciz "spin="
 name_slice: .asciz "slice="
 name_other: .asciz "other="
 name_every: .asciz "every="
