@@ -35,6 +35,9 @@ internal sealed class FaultSchedule
     /// <summary>Somebody has once wished that the VM stops.</summary>
     public bool WasStopWished { get; private set; }
 
+    /// <summary>A guest's QEMU or host has once died, or the VM was to be stopped: it may have to start anew.</summary>
+    public bool MayLoseTheGuest { get; private set; }
+
     /// <summary>A keeper is about to carry out an effect; it may be dead or frozen when this returns.</summary>
     public void Before(SimulatedKeeper keeper, PairEffect effect)
     {
@@ -140,6 +143,7 @@ internal sealed class FaultSchedule
     private Action? Do(Fault fault, SimulatedHost host)
     {
         var keeper = host.Keeper is { Process.IsAlive: true } alive ? alive : null;
+        MayLoseTheGuest |= fault.Kind is FaultKind.PowerOff or FaultKind.KillQemu or FaultKind.Stop;
         switch (fault.Kind)
         {
             case FaultKind.PowerOff: return PowerOff(host);

@@ -115,6 +115,7 @@ internal sealed class Checker(World world)
         world.Coverage.Add(Seen.ColdStart);
         var truth = world.Store.Role;
         Promise(truth is { State: RoleState.Running } && truth.Primary == keeper.Me, Judgement.Promise.TheKeyIsTheTruth, $"{keeper.Me} starts the VM anew, the role says {truth?.State} on {truth?.Primary}");
+        Promise(_life == 0 || world.Faults.MayLoseTheGuest, Judgement.Promise.TheGuestIsKept, $"{keeper.Me} starts the VM anew, though nothing has killed its guest");
         _life++;
         _told.Clear();
     }
