@@ -203,7 +203,8 @@ internal static class BenchCommand
     {
         if (invocation.Get(json) is { } file)
         {
-            await File.WriteAllTextAsync(file, JsonSerializer.Serialize(report, type) + "\n", invocation.Cancellation);
+            // Of an interrupted run too: what was measured is kept.
+            await File.WriteAllTextAsync(file, JsonSerializer.Serialize(report, type) + "\n", CancellationToken.None);
         }
         invocation.Result(report, type, table);
     }
