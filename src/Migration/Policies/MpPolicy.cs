@@ -8,8 +8,8 @@ namespace Pollux.Migration.Policies;
 /// What a shorter pause may cost: a guest is memory-intensive when going on until next to nothing is left sends a larger share than this in vain.
 /// </param>
 /// <param name="QuietLimitMs">Of a guest that is not: then QEMU goes on until what is left takes no longer.</param>
-/// <param name="Margin">Share of the allowed pause that is kept for what a forecast misses.</param>
-public sealed record MpSettings(double VainMost = 0.1, double QuietLimitMs = 30, double Margin = 0.04);
+/// <param name="Margin">Share of the allowed pause that is kept for what MP's own forecast misses. QEMU's look with the guest's dirty log in hand misses nothing.</param>
+public sealed record MpSettings(double VainMost = 0.1, double QuietLimitMs = 30, double Margin = 0.03);
 
 /// <summary>
 /// Memory Pattern: a guest that is not memory-intensive is copied until next to nothing is left; one that is, is stopped at the first moment at which all that is
@@ -18,8 +18,8 @@ public sealed record MpSettings(double VainMost = 0.1, double QuietLimitMs = 30,
 /// </summary>
 public sealed class MpPolicy(MpSettings settings) : IMigrationPolicy
 {
-    /// <summary>A stop is ordered rather than left to QEMU's own rule only where the forecast can be trusted: not in the first moments.</summary>
-    private const double SettledMs = 40;
+    /// <summary>A stop is ordered only where the forecast can be trusted: what is written in the first moments says little of a second.</summary>
+    private const double SettledMs = 200;
 
     public MpPolicy()
         : this(new MpSettings())
@@ -37,10 +37,14 @@ public sealed class MpPolicy(MpSettings settings) : IMigrationPolicy
             return late;
         }
         var forecast = new MigrationForecast(terms, samples);
+        if (forecast.VainShareOfRound is { } ofRound && ofRound <= settings.VainMost)
+        {
+            return new MigrationOrder.Limit(QuietLimitMs(terms), Invariant($"the rest of the first round is cold: going on with it costs {100 * ofRound:0} % more data"));
+        }
         return forecast.VainShare <= settings.VainMost
             ? new MigrationOrder.Limit(QuietLimitMs(terms), forecast.Curve.IsUnknown
                 ? "the first pass: nobody knows yet what the guest writes"
-                : Invariant($"what is left is mostly cold: {100 * forecast.ShareLeftByAPass:0} % of it will have to be sent again"))
+                : Invariant($"passes shrink: {100 * forecast.ShareLeftByAPass:0} % of one is left to the next"))
             : WhenIntensive(terms, samples, forecast);
     }
 
@@ -51,15 +55,15 @@ public sealed class MpPolicy(MpSettings settings) : IMigrationPolicy
         if (pauseMs <= allowedMs && samples[^1].AtMs >= SettledMs)
         {
             return new MigrationOrder.SwitchOver(pauseMs, Invariant(
-                $"the guest is memory-intensive (it writes {100 * forecast.ShareLeftByAPass:0} % of what is left while that is sent) and {forecast.RestBytes / 1e6:0} MB fit into the pause that is allowed"));
+                $"the guest is memory-intensive ({100 * forecast.ShareLeftByAPass:0} % of a pass is left to the next) and {forecast.RestBytes / 1e6:0} MB fit into the pause that is allowed"));
         }
         var shortestMs = forecast.ShortestPauseMs;
         var refused = shortestMs <= terms.MaxPauseMs ? null : Refusal.AsChosen(terms, samples[^1], Invariant(
             $"the guest writes so much that the shortest pause is {shortestMs:0} ms{Hot(forecast)}, and {terms.MaxPauseMs:0} ms are allowed"));
         return refused is MigrationOrder.GiveUp or MigrationOrder.Throttle
             ? refused
-            : new MigrationOrder.Limit(Math.Max(1, allowedMs - terms.OverheadMs), (refused as MigrationOrder.GoOn)?.Why
-                ?? Invariant($"the guest is memory-intensive (it writes {100 * forecast.ShareLeftByAPass:0} % of what is left while that is sent); it stops as soon as the rest fits: now {pauseMs:0} ms"));
+            : new MigrationOrder.Limit(Math.Max(1, terms.MaxPauseMs - terms.OverheadMs), (refused as MigrationOrder.GoOn)?.Why
+                ?? Invariant($"the guest is memory-intensive ({100 * forecast.ShareLeftByAPass:0} % of a pass is left to the next); it stops as soon as the rest fits: now {pauseMs:0} ms"));
     }
 
     private double QuietLimitMs(MigrationTerms terms) => Math.Clamp(terms.MaxPauseMs - terms.OverheadMs, 1, settings.QuietLimitMs);

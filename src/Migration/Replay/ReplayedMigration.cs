@@ -124,7 +124,7 @@ internal sealed class ReplayedMigration
     private MigrationSample Sample() => new(
         _now, _iteration, _sentBytes, Pending, _memory.SentPages, _memory.ResentPages, _throttle.DirtyPagesPerSecond, RateLately(), GroupsNow(), _throttle.Percent)
     {
-        Ram = _sampler?.Look(),
+        Ram = _sampler?.Look(RamSight.IsFirstRound(_memory.SentPages, _memory.ResentPages)),
     };
 
     private double RateLately()

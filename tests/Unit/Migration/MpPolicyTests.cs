@@ -32,10 +32,10 @@ public sealed class MpPolicyTests
     [Fact]
     public void IntensiveGuest_WhoseMemoryInUseFits_IsStoppedAtOnce()
     {
-        var over = Assert.IsType<MigrationOrder.SwitchOver>(Mp.Decide(Terms, Watched(50e6, 150e6, usedBytes: 160_000_000).Send(100).All));
+        var over = Assert.IsType<MigrationOrder.SwitchOver>(Mp.Decide(Terms, Watched(50e6, 150e6, usedBytes: 175_000_000).Send(200).All));
 
-        // 160 MB take 1.25 s.
-        Assert.InRange(over.PredictedPauseMs, 1200, 1500);
+        // 175 MB: what was sent in 0.2 s may have been written again.
+        Assert.InRange(over.PredictedPauseMs, 1200, 1470);
     }
 
     [Fact]

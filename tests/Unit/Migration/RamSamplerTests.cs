@@ -25,7 +25,7 @@ public sealed class RamSamplerTests
         var sampler = Sampler(1);
         _now += RamSight.LookMs(0) - 1;
 
-        Assert.Null(sampler.Look());
+        Assert.Null(sampler.Look(isFirstRound: true));
     }
 
     [Theory]
@@ -39,35 +39,52 @@ public sealed class RamSamplerTests
         {
             Write(0, Pages / 4);
             _now = RamSight.LookMs(look);
-            sight = sampler.Look();
+            sight = sampler.Look(isFirstRound: true);
         }
 
-        Assert.Equal([50, 100, 200, 400], sight!.Written.Select(w => w.Ms));
+        Assert.Equal([50, 100, 200, 300], sight!.Written.Select(w => w.Ms));
         Assert.All(sight.Written, w => Assert.InRange(w.Bytes, 0.22 * Pages * 4096, 0.28 * Pages * 4096));
     }
 
     [Fact]
-    public void Sampler_ThatHasEndedASeries_KeepsItUntilTheNextHasSomethingToSay()
+    public void Sampler_InTheFirstRound_TellsWhereWasWritten_AndGoesOnWithTheSamePages()
+    {
+        var sampler = Sampler(1);
+        Write(Pages / 2, Pages / 4);
+        RamSight? sight = null;
+        for (var look = 0; look < 20; look++)
+        {
+            _now = RamSight.LookMs(look);
+            sight = sampler.Look(isFirstRound: true);
+        }
+
+        Assert.Equal(20, sight!.Written.Count);
+        Assert.Equal(_now, sight.SinceBeginMs);
+        var perSlice = Pages * 4096.0 / RamSight.Slices;
+        Assert.All(sight.WrittenBySlice!.Take(31), w => Assert.Equal(0, w));
+        Assert.All(sight.WrittenBySlice!.Skip(33).Take(14), w => Assert.Equal(perSlice, w, 1.0));
+        Assert.All(sight.WrittenBySlice!.Skip(49), w => Assert.Equal(0, w));
+    }
+
+    [Fact]
+    public void Sampler_AfterTheFirstRound_BeginsAnew_AndKeepsWhatItKnewUntilItHasSomethingToSay()
     {
         var sampler = Sampler(1);
         Write(0, Pages);
-        for (var look = 0; look < RamSight.LooksOfSeries; look++)
-        {
-            _now = RamSight.LookMs(look);
-            sampler.Look();
-        }
-        var end = _now;
+        _now = 500;
+        Assert.NotNull(sampler.Look(isFirstRound: true)!.WrittenBySlice);
 
-        _now = end + RamSight.LookMs(0);
-        Assert.Equal(RamSight.LooksOfSeries, sampler.Look()!.Written.Count);
-        for (var look = 1; look < RamSight.LooksToTell; look++)
-        {
-            _now = end + RamSight.LookMs(look);
-            sampler.Look();
-        }
+        var known = sampler.Look(isFirstRound: false)!;
+        Assert.Null(known.WrittenBySlice);
+        Assert.Equal(Pages * 4096.0, known.Written[^1].Bytes);
 
+        for (var look = 0; look < RamSight.LooksToTell; look++)
+        {
+            _now = 500 + RamSight.LookMs(look);
+            known = sampler.Look(isFirstRound: false)!;
+        }
         // Nothing was written since.
-        Assert.All(sampler.Look()!.Written, w => Assert.Equal(0, w.Bytes));
+        Assert.All(known.Written, w => Assert.Equal(0, w.Bytes));
     }
 
     [Theory]
@@ -82,7 +99,7 @@ public sealed class RamSamplerTests
             _now = 0;
             var sampler = Sampler(seed, used);
             _now = RamSight.LookMs(0);
-            estimates.Add(sampler.Look()!.UsedBytes / 4096);
+            estimates.Add(sampler.Look(isFirstRound: true)!.UsedBytes / 4096);
         }
 
         Assert.All(estimates, e => Assert.InRange(e, used - (Pages / 100), Math.Min(Pages, used + (Pages / 25))));
@@ -104,7 +121,7 @@ public sealed class RamSamplerTests
             File.WriteAllBytes(path, content);
 
             RamSight? sight = null;
-            Assert.True(SpinWait.SpinUntil(() => (sight = ram.Sampler.Look()) is not null, TimeSpan.FromSeconds(30)));
+            Assert.True(SpinWait.SpinUntil(() => (sight = ram.Sampler.Look(isFirstRound: true)) is not null, TimeSpan.FromSeconds(30)));
             Assert.InRange(sight!.Written[0].Bytes, 0.2 * ramBytes, 0.3 * ramBytes);
             Assert.InRange(sight.UsedBytes, 0, ramBytes / 100);
         }

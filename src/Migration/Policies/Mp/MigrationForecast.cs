@@ -4,7 +4,13 @@ namespace Pollux.Migration.Policies.Mp;
 internal sealed class MigrationForecast
 {
     /// <summary>An order takes effect with QEMU's next window of 100 ms, and the sample is half an interval old.</summary>
-    private const double LeadMs = 125;
+    private const double LeadMs = 110;
+
+    /// <summary>Less than this is nothing to go on for.</summary>
+    private const double SmallestRestMs = 30;
+
+    /// <summary>Of <see cref="Watching.RamSampler"/>.</summary>
+    private const int SampledPages = 4096;
 
     private readonly MigrationTerms _terms;
     private readonly double _linkBytesPerMs;
@@ -15,6 +21,10 @@ internal sealed class MigrationForecast
     private readonly double _windowMs; // before the last look
     private readonly bool _isFirstPass;
     private readonly PagePattern _pattern;
+    private readonly double _nowMs;
+    private readonly double _neverSent; // when an order takes effect
+    private readonly double? _dirtyBefore; // written since the beginning before where QEMU will be then; null likewise
+    private readonly double? _leftInFirstRound; // when an order takes effect; null: the round is over, or nobody watches
 
     public MigrationForecast(MigrationTerms terms, IReadOnlyList<MigrationSample> samples)
     {
@@ -22,12 +32,17 @@ internal sealed class MigrationForecast
         (_terms, _linkBytesPerMs) = (terms, LinkRate.Of(terms, samples) / 1000);
         (Curve, _pattern) = (WriteCurve.Of(now.Ram, looks), PagePattern.Of(samples));
         _isFirstPass = looks.Count == 0;
-        _sentBytes = now.SentBytes;
+        _usedBytes = Math.Min(terms.RamBytes, now.Ram is { UsedBytes: > 0 and var used } ? used : terms.RamBytes);
+        (_sentBytes, _nowMs, _neverSent) = (now.SentBytes, now.AtMs, Math.Max(0, NeverSent(now) - SentInLead));
         _sinceLookMs = _isFirstPass ? now.AtMs : now.AtMs - looks[^1].AtMs;
         _sentSinceLook = now.SentBytes - (_isFirstPass ? 0 : looks[^1].SentBytes);
         _windowMs = _isFirstPass ? 0 : looks[^1].WindowMs;
-        _usedBytes = Math.Min(terms.RamBytes, now.Ram is { UsedBytes: > 0 and var used } ? used : terms.RamBytes);
         RestBytes = RestOf(now);
+        if (now.Ram is { WrittenBySlice: { Count: > 0 } slices } ram)
+        {
+            _dirtyBefore = Before(slices, SentOnceBytes(now) + SentInLead);
+            _leftInFirstRound = LeftInFirstRound(now, slices, ram.SinceBeginMs);
+        }
     }
 
     public WriteCurve Curve { get; }
@@ -38,24 +53,24 @@ internal sealed class MigrationForecast
     public double RestBytes { get; }
 
     /// <summary>The pause if the guest is stopped at the next opportunity.</summary>
-    public double PauseNowMs => PauseMs(RestBytes + DirtyBytes);
+    public double PauseNowMs => PauseMs(_leftInFirstRound ?? RestBytes + DirtyWithin(_sinceLookMs + LeadMs));
 
-    /// <summary>How much of what is left one more pass over it leaves to be sent again: 0 the rest is cold, 1 going on is of no use.</summary>
-    public double ShareLeftByAPass
-    {
-        get
-        {
-            var pass = Math.Max(RestBytes, _linkBytesPerMs);
-            var (soon, later) = (Math.Min(_usedBytes, Curve.Within(_sinceLookMs)), Math.Min(_usedBytes, Curve.Within(_sinceLookMs + (pass / _linkBytesPerMs))));
-            return Math.Clamp((later - soon) / pass, 0, 1);
-        }
-    }
+    /// <summary>
+    /// What finishing the first round sends in vain, as a share of all that is sent at least: pages before where QEMU will be that are clean now, and will be written. Null: the round
+    /// is as good as over, or nobody watches.
+    /// </summary>
+    public double? VainShareOfRound => _dirtyBefore is { } dirty && _neverSent > SmallestRestMs * _linkBytesPerMs
+        ? Math.Max(0, LeftAfterRound - dirty) / Math.Max(1, _sentBytes + _neverSent + dirty)
+        : null;
+
+    /// <summary>How much of what a pass has to send the next one has to send again: 1 more passes leave as much, 0 the guest writes nothing.</summary>
+    public double ShareLeftByAPass => LeftNow is > 0 and var left ? Math.Clamp(Math.Min(_usedBytes, Curve.Within(left / _linkBytesPerMs)) / left, 0, 1) : 0;
 
     /// <summary>
     /// What going on until next to nothing is left sends in vain, as a share of all that is sent at least: each pass leaves the same share of the one before.
     /// Infinite when passes do not shrink.
     /// </summary>
-    public double VainShare => ShareLeftByAPass is < 1 and var left ? RestBytes * left / (1 - left) / Math.Max(1, _sentBytes + RestBytes) : double.PositiveInfinity;
+    public double VainShare => ShareLeftByAPass is < 1 and var again ? LeftNow * again / (1 - again) / Math.Max(1, _sentBytes + RestBytes) : double.PositiveInfinity;
 
     /// <summary>
     /// The shortest pause that going on can lead to, by a curve that flatters: the rest that reproduces itself while it is sent. What a pause shorter than it
@@ -75,35 +90,61 @@ internal sealed class MigrationForecast
     }
 
     /// <summary>
-    /// Written since the look among what QEMU takes to be clean, until an order takes effect. What was sent since may be dirty again; and pages may be written
-    /// that were not in the window before the look, as many as the curve grows by.
+    /// Written since the look, within so long, among what QEMU takes to be clean. What was sent since may be dirty again; and pages may be written that were not in the window
+    /// before the look, as many as the curve grows by.
     /// </summary>
-    private double DirtyBytes
+    private double DirtyWithin(double ms)
     {
-        get
-        {
-            var byNow = Curve.Within(_sinceLookMs + LeadMs);
-            return _isFirstPass
-                ? Math.Min(_sentSinceLook, byNow)
-                : Math.Min(_sentSinceLook, Math.Max(byNow, _pattern.HotSentBytes)) + (Curve.Within(_windowMs + _sinceLookMs + LeadMs) - Curve.Within(_windowMs));
-        }
+        var written = Curve.Within(ms);
+        return _isFirstPass
+            ? Math.Min(_sentSinceLook, written)
+            : Math.Min(_sentSinceLook, Math.Max(written, _pattern.HotSentBytes)) + (Curve.Within(_windowMs + ms) - Curve.Within(_windowMs));
     }
+
+    private double SentInLead => LeadMs * _linkBytesPerMs;
+
+    /// <summary>
+    /// In its first round QEMU goes through the RAM in the order of addresses, whatever it finds in the dirty log meanwhile. So what is left is what lies behind where it
+    /// will be, and of what lies before that, what was written since the beginning. To which comes what is written until then, and twice the sample's standard error.
+    /// </summary>
+    private double LeftInFirstRound(MigrationSample now, IReadOnlyList<double> slices, double seenAtMs)
+    {
+        var dirty = Before(slices, SentOnceBytes(now) + SentInLead);
+        // A guest that goes over its memory in order may come from behind this place to before it at any time: all that is fresh may lie there.
+        var fresh = Math.Max(0, Curve.Within(now.AtMs + LeadMs) - Curve.Within(seenAtMs));
+        var share = Math.Clamp(dirty / Math.Max(1, _terms.RamBytes), 0, 1);
+        var error = Math.Sqrt(share * (1 - share) / SampledPages) * _terms.RamBytes;
+        return Math.Max(0, NeverSent(now) - SentInLead) + dirty + fresh + (2 * error);
+    }
+
+    /// <summary>At the end of the first round all is dirty that was written since the beginning.</summary>
+    private double LeftAfterRound => Math.Min(_usedBytes, Curve.Within(_nowMs + LeadMs + (_neverSent / _linkBytesPerMs)));
+
+    /// <summary>What one would have to send to have sent all once again: what QEMU knows to be left, or all that was written since its look where that is more.</summary>
+    private double LeftNow => _isFirstPass && !Curve.IsUnknown ? LeftAfterRound : Math.Max(RestBytes, Math.Min(_usedBytes, Curve.Within(_sinceLookMs)));
+
+    private static double SentOnceBytes(MigrationSample now) => (double)(now.SentPages - now.ResentPages) * DirtyLooks.PageBytes;
+
+    /// <summary>Of what was written by slice, what lies before an address.</summary>
+    private double Before(IReadOnlyList<double> slices, double position) => slices.Select((bytes, s) => Math.Clamp((position * slices.Count / Math.Max(1, _terms.RamBytes)) - s, 0, 1) * bytes).Sum();
 
     /// <summary>There is no more than all of it.</summary>
     private double MostBytes => Math.Max(_usedBytes, RestBytes);
 
     private double PauseMs(double bytes) => (Math.Min(Math.Max(0, bytes), MostBytes) / _linkBytesPerMs) + _terms.OverheadMs;
 
-    /// <summary>Pages that were never sent are at most as many as are in use and were not sent; zero pages among them cost next to nothing.</summary>
     private double RestOf(MigrationSample now)
     {
-        if (now.Ram is not { UsedBytes: > 0 })
-        {
-            return now.RemainingBytes;
-        }
-        double neverSent = Math.Max(0, (_terms.RamBytes / DirtyLooks.PageBytes) - (now.SentPages - now.ResentPages)) * DirtyLooks.PageBytes;
-        neverSent = Math.Min(neverSent, now.RemainingBytes);
-        var wholeSentOnce = Math.Max(0, now.SentBytes - (now.ResentPages * DirtyLooks.PageBytes));
-        return now.RemainingBytes - neverSent + Math.Min(neverSent, Math.Max(0, _usedBytes - wholeSentOnce));
+        var never = Math.Min(NeverSentPages(now) * DirtyLooks.PageBytes, now.RemainingBytes);
+        return now.RemainingBytes - never + Math.Min(never, NeverSent(now));
     }
+
+    /// <summary>Pages that were never sent, but at most as many as are in use and were not sent: zero pages cost next to nothing.</summary>
+    private double NeverSent(MigrationSample now)
+    {
+        var wholeSentOnce = Math.Max(0, now.SentBytes - (now.ResentPages * DirtyLooks.PageBytes));
+        return Math.Min(NeverSentPages(now) * DirtyLooks.PageBytes, Math.Max(0, _usedBytes - wholeSentOnce));
+    }
+
+    private double NeverSentPages(MigrationSample now) => Math.Max(0, (_terms.RamBytes / DirtyLooks.PageBytes) - (now.SentPages - now.ResentPages));
 }
