@@ -154,6 +154,6 @@ public sealed class ReplayTests
         MigrationRun Once(int seed) => MigrationReplay.Run(new MpPolicy(), Terms(trace), trace, Link, seed);
 
         Assert.Equal(Once(3), Once(3));
-        Assert.NotEqual(Once(3).SentBytes, Once(4).SentBytes);
+        Assert.NotEqual(Once(3).TotalSeconds, Once(4).TotalSeconds);
     }
 }
