@@ -70,7 +70,7 @@ internal sealed partial class KeeperProcess
 
     private async Task UnprotectAsync(CancellationToken cancellation)
     {
-        if (_loop.State.Phase == PairPhase.Alone)
+        if (_loop.State.Phase is PairPhase.Alone or PairPhase.Moving or PairPhase.HandedOff)
         {
             return;
         }
@@ -224,6 +224,7 @@ internal sealed partial class KeeperProcess
     private string PhaseName(PairState state) => state.Phase switch
     {
         PairPhase.Claiming => "starting",
+        PairPhase.Alone when _destination is { Result: null } => "arriving",
         PairPhase.Alone => _guest is null ? "starting" : "running",
         PairPhase.Syncing or PairPhase.Protecting => "syncing",
         PairPhase.Protected => "protected",

@@ -61,7 +61,7 @@ internal sealed partial class KeeperProcess
     /// <summary>A standby that failed says why; one that was sent away, or took over and stopped, leaves no trace.</summary>
     private async Task SayGoodbyeAsync(string why)
     {
-        if (_stopWanted || _takeover.Last is not null || _lastMove is not null)
+        if (_stopWanted || _takeover.Last is not null || _lastMove is not null || _hasListenedForMove)
         {
             await ForgetEndpointAsync().ConfigureAwait(false);
             return;

@@ -13,6 +13,7 @@ internal sealed partial class KeeperProcess
 {
     private volatile MovingSource? _moving;
     private volatile MovingDestination? _destination;
+    private volatile bool _hasListenedForMove;
     private MigrationSettings _moveSettings = new();
 
     /// <summary>What the last migration here came to.</summary>
@@ -30,7 +31,6 @@ internal sealed partial class KeeperProcess
                 return true;
             case PairEffect.TellHandOver hand:
                 _moving?.TellHandOver(hand.Role, hand.Revision);
-                _ = SayWhenOverdueAsync();
                 return true;
             case PairEffect.EndMigration end:
                 EndMove(end.Why);
@@ -97,6 +97,7 @@ internal sealed partial class KeeperProcess
             _guest = destination.Guest;
             _destination = destination;
             await TellEndpointAsync(StandbyState.Ready, destination.Port, null).ConfigureAwait(false);
+            _hasListenedForMove = true;
             _ = LeaveWhenNobodyComesAsync();
         }
         catch (Exception e) when (e is PolluxException or IOException or SocketException)
@@ -177,6 +178,10 @@ internal sealed partial class KeeperProcess
         }
         _loop.Post(new PairEvent.MigrationCancelled());
         await UntilAsync(s => s.Phase is PairPhase.Alone or PairPhase.Gone, cancellation).ConfigureAwait(false);
+        if (_loop.State.Phase == PairPhase.Gone)
+        {
+            throw new PolluxException($"{_machine.Spec.Name} has moved already", "see 'pollux vm show'");
+        }
     }
 
     /// <exception cref="PolluxException">QEMU could not give this guest's state away, in its words.</exception>

@@ -87,6 +87,8 @@ internal sealed class PeerListener : IDisposable
     private void Handshake(TcpClient client)
     {
         SslStream? stream = null;
+        // A time-out for each read alone would let one byte now and then hold a place for ever.
+        var patience = new Timer(_ => client.Dispose(), null, HandshakeWithin, Timeout.InfiniteTimeSpan);
         try
         {
             client.NoDelay = true;
@@ -109,6 +111,10 @@ internal sealed class PeerListener : IDisposable
                 return;
             }
             client.ReceiveTimeout = client.SendTimeout = 0;
+            if (!patience.Change(Timeout.Infinite, Timeout.Infinite))
+            {
+                return;
+            }
             if (hello.Kind is ConnectionKind.Heartbeat or ConnectionKind.MigrationControl)
             {
                 HeartbeatPriority.Apply(client.Client);
@@ -122,6 +128,7 @@ internal sealed class PeerListener : IDisposable
         }
         finally
         {
+            patience.Dispose();
             stream?.Dispose();
             _handshakes.Release();
         }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using Pollux.Agent.Reconciling;
 using Pollux.Cluster.Api;
@@ -14,6 +15,7 @@ internal sealed partial class VmService
 {
     private static readonly TimeSpan PrepareWithin = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan EndWithin = TimeSpan.FromSeconds(5);
+    private readonly ConcurrentDictionary<VmName, byte> _receiving = new();
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Begins to move a running VM; how it goes is in its document.</summary>
@@ -23,6 +25,10 @@ internal sealed partial class VmService
         if (!view.ShallRun || view.Role is not { } role)
         {
             throw new PolluxException($"{name} does not run", $"start it first: pollux vm start {name}");
+        }
+        if (role.State == RoleState.Stopped)
+        {
+            throw new PolluxException($"{name} does not run yet", $"wait until it does: pollux vm show {name}");
         }
         if (view.Record!.Protect || role.State != RoleState.Running)
         {
@@ -61,11 +67,22 @@ internal sealed partial class VmService
     public async Task<StandbyTarget> ReceiveAsync(VmName name, DestinationRequest request, CancellationToken cancellation)
     {
         CheckReadiness(new ReadinessRequest(request.SpecYaml));
-        var view = await FindAsync(name, cancellation).ConfigureAwait(false);
-        if (view.Role?.Primary.Host == config.Host)
+        if (!_receiving.TryAdd(name, 0))
         {
-            throw new PolluxException($"{name} is {config.Host}'s already", $"see 'pollux vm show {name}'");
+            throw new PolluxException($"{config.Host} prepares to take {name} in already", $"see 'pollux vm show {name}'");
         }
+        try
+        {
+            return await ReceiveAloneAsync(name, request, cancellation).ConfigureAwait(false);
+        }
+        finally
+        {
+            _receiving.TryRemove(name, out _);
+        }
+    }
+
+    private async Task<StandbyTarget> ReceiveAloneAsync(VmName name, DestinationRequest request, CancellationToken cancellation)
+    {
         var local = await vms.LookAsync(name, cancellation).ConfigureAwait(false);
         // One that is ending, or that the agent itself looks at just now, is gone in a moment.
         for (var waited = TimeSpan.Zero; local.KeeperLives; waited += LookEvery)
@@ -76,6 +93,12 @@ internal sealed partial class VmService
             }
             await Task.Delay(LookEvery, cancellation).ConfigureAwait(false);
             local = await vms.LookAsync(name, cancellation).ConfigureAwait(false);
+        }
+        // Read now, and not before: it may have moved here meanwhile.
+        var view = await FindAsync(name, cancellation).ConfigureAwait(false);
+        if (view.Role?.Primary.Host == config.Host || local.OrphanLives)
+        {
+            throw new PolluxException($"{name} is {config.Host}'s already, or may be: its QEMU lives there", $"see 'pollux vm show {name}', and try again");
         }
         if (local.HasRemains)
         {

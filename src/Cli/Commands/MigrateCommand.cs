@@ -59,6 +59,10 @@ internal static class MigrateCommand
         {
             while (!(vm.Host == to && vm.State == "running" && MoveOf(vm) is not null))
             {
+                if (vm is { State: "running" } && vm.Keepers.FirstOrDefault(k => k.Host == vm.Host)?.Status is { Migration: null })
+                {
+                    throw new PolluxException($"the move of {vm.Name} is over, and its keeper was replaced meanwhile: it runs on {vm.Host}", $"see 'pollux events {vm.Name}'");
+                }
                 if (MoveOf(vm) is { } move)
                 {
                     if (move.State == MigrationState.Failed)

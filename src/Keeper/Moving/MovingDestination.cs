@@ -33,7 +33,6 @@ internal sealed class MovingDestination : IAsyncDisposable
     private HandOver? _handOver;
     private long _handedOverAt;
     private volatile bool _closed;
-    private volatile bool _hasArrived;
 
     private MovingDestination(Guest guest, IncomingMigration incoming, Machine machine, Member me, PeerTls tls, Action<PairEvent> post)
     {
@@ -150,7 +149,7 @@ internal sealed class MovingDestination : IAsyncDisposable
     private async Task EndStreamAsync()
     {
         await Task.Delay(MovePatience.Silence, _ended.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        if (!_hasArrived && !_ended.IsCancellationRequested)
+        if (!_incoming.IsWhole && !_ended.IsCancellationRequested)
         {
             Report(new PairEvent.ArrivalFailed($"the rest of the stream did not come within {MovePatience.Silence.TotalSeconds:0} s after the source was gone"));
         }
@@ -161,7 +160,6 @@ internal sealed class MovingDestination : IAsyncDisposable
         try
         {
             await _incoming.ReceiveAsync(stream, null, _ended.Token).ConfigureAwait(false);
-            _hasArrived = true;
             Report(new PairEvent.Arrived());
         }
         catch (OperationCanceledException) when (_ended.IsCancellationRequested)

@@ -22,6 +22,7 @@ internal sealed record MoveOptions(Member Destination, Func<ConnectionKind, Fram
 /// </summary>
 internal sealed class MovingSource(Guest guest, MoveOptions options, Action<PairEvent> post)
 {
+    private const double RestWithinMs = 5_000;
     private static readonly TimeSpan LastWordsWithin = TimeSpan.FromMilliseconds(500);
     private readonly Lock _lock = new();
     private readonly CancellationTokenSource _ended = new();
@@ -34,6 +35,9 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
     private Task _running = Task.CompletedTask;
     private Switchover? _switchover;
     private long _stoppedAt;
+
+    /// <summary>Ingress that went to the destination, a <see cref="FrameBatch"/>; the guest's own if it stays.</summary>
+    private byte[] _taken = [];
     private bool _isEnded;
 
     public Member Destination => options.Destination;
@@ -49,10 +53,10 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
     public void TellHandOver(Role role, long revision)
     {
         var progress = _migration!.Progress;
-        var frames = guest.TakeHeldIngress();
-        if (frames.Length > 0)
+        _taken = guest.TakeHeldIngress();
+        if (_taken.Length > 0)
         {
-            _control?.Tell(FrameType.Ingress, frames);
+            _control?.Tell(FrameType.Ingress, _taken);
         }
         _control?.Tell(FrameType.HandOver, new HandOver(
             role.ToJson(), revision, options.Policy.Name, Ms(_began), Ms(_stoppedAt), _switchover!.PredictedPauseMs, progress.Iteration, _migration.SentBytes).ToJson());
@@ -76,21 +80,39 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
         _complete.TrySetCanceled();
         try
         {
+            await ResumeAsync().ConfigureAwait(false);
+            await _running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        finally
+        {
+            guest.Replay([_taken]);
+            guest.PassIngress();
+            await CloseAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>The guest is ours, so it is let run, however long QEMU takes to hear of it.</summary>
+    private async Task ResumeAsync()
+    {
+        try
+        {
             if (_migration is { } migration)
             {
                 await migration.AbandonAsync(resume: true).ConfigureAwait(false);
             }
-            await _running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
         catch (PolluxException e)
         {
-            KeeperLog.Say($"ending the migration: {e.Message}");
+            KeeperLog.Say($"ending the migration, again until it is done: {e.Message}");
+            try
+            {
+                await StrayMigration.EndAsync(guest.Qmp, CancellationToken.None).ConfigureAwait(false);
+            }
+            catch (PolluxException gone)
+            {
+                KeeperLog.Say($"ending the migration: {gone.Message}");
+            }
         }
-        finally
-        {
-            guest.PassIngress();
-        }
-        await CloseAsync().ConfigureAwait(false);
     }
 
     /// <summary>The guest is not ours any more: nothing is undone, QEMU is being killed.</summary>
@@ -124,7 +146,7 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
             guest.DrainEgress();
             Report(new PairEvent.SwitchoverReached());
             await _complete.Task.ConfigureAwait(false);
-            await _migration.CompleteAsync(_ended.Token).ConfigureAwait(false);
+            await CompleteAsync(_migration).ConfigureAwait(false);
             _control.Tell(FrameType.Sources, guest.Sources.ToBytes());
             Report(new PairEvent.StreamSent());
         }
@@ -137,6 +159,22 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
             // A destination that refuses closes the stream, too; its own words are the better reason, and may be a moment behind.
             await Task.WhenAny(_dismissed.Task, Task.Delay(LastWordsWithin)).ConfigureAwait(false);
             Report(new PairEvent.MigrationFailed(e.Message));
+        }
+    }
+
+    /// <summary>The guest stands still, and may run on without a question: a rest that does not go out is not waited for.</summary>
+    private async Task CompleteAsync(OutgoingMigration migration)
+    {
+        var within = TimeSpan.FromMilliseconds(Math.Max(RestWithinMs, 3 * Math.Max(options.Terms.MaxPauseMs, _switchover!.PredictedPauseMs)));
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(_ended.Token);
+        patience.CancelAfter(within);
+        try
+        {
+            await migration.CompleteAsync(patience.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException e) when (!_ended.IsCancellationRequested)
+        {
+            throw new PolluxException($"the rest did not go out within {within.TotalSeconds:0.#} s; the link has become slow", "try again when it is better", e);
         }
     }
 

@@ -30,6 +30,9 @@ public sealed class IncomingMigration : IAsyncDisposable
     /// <summary>Of QEMU's stream, so far.</summary>
     public long ReceivedBytes => Interlocked.Read(ref _receivedBytes);
 
+    /// <summary>All of the stream has come; QEMU may be loading it yet.</summary>
+    public bool IsWhole { get; private set; }
+
     /// <summary>When the guest began to run here, by QEMU's clock (its RESUME event); null before.</summary>
     public double? ResumedUnixMs => Interlocked.Read(ref _resumedMicros) is > 0 and var micros ? micros / 1000.0 : null;
 
@@ -76,6 +79,7 @@ public sealed class IncomingMigration : IAsyncDisposable
             {
                 throw new PolluxException($"{ReceivedBytes} bytes of the guest's state came, the source sent {announced}");
             }
+            IsWhole = true;
             _socket.Shutdown(SocketShutdown.Send);
             await UntilPausedAsync(cancellation).ConfigureAwait(false);
         }

@@ -63,7 +63,14 @@ public sealed class NicRelay : IDisposable
 
     /// <summary>Ingress reaches the guest from now on, that of the last moment first.</summary>
     /// <param name="own">What the guest sends by itself must not come back to it.</param>
-    public void Listen(SourceTable own) => _early.HandOver(frame => own.Contains(_nic, frame), GiveToGuest);
+    public void Listen(SourceTable own)
+    {
+        // Taken before the early frames' own lock, as by the thread that keeps them.
+        lock (_ingressLock)
+        {
+            _early.HandOver(frame => own.Contains(_nic, frame), GiveToGuest);
+        }
+    }
 
     /// <summary>
     /// Reads what the guest has already sent. Called while the guest is stopped for a cut, so that its last frames belong to the

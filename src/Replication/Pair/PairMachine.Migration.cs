@@ -36,6 +36,7 @@ public static partial class PairMachine
         (PairPhase.Expecting, PairEvent.PrimaryConnected connected) => Stay(
             s with { Phase = PairPhase.Arriving, Peer = connected.Primary, Reason = $"receiving it from {connected.Primary.Host}" }),
         (PairPhase.Arriving, PairEvent.Arrived) => Land(s with { HasArrived = true }),
+        (PairPhase.Arriving, PairEvent.HandedOver handed) when handed.Role.Primary != s.Peer => LeaveMove(s, $"{s.Peer!.Host} handed over what the role says is {handed.Role.Primary}'s"),
         (PairPhase.Arriving, PairEvent.HandedOver handed) => Land(s with { Role = handed.Role, RoleRevision = handed.Revision, IsHandedOver = true }),
         (PairPhase.Expecting or PairPhase.Arriving, PairEvent.ArrivalFailed failed) => LeaveMove(s, failed.Why),
         (PairPhase.Expecting or PairPhase.Arriving, PairEvent.QemuExited exited) => LeaveMove(s, $"its QEMU died: {exited.Why}"),
