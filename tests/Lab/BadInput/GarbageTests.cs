@@ -79,7 +79,7 @@ public sealed class GarbageTests(ProtectedLab lab)
     [InlineData("garbage\n", "this is no request: ")]
     [InlineData("[]\n", "this is no request: ")]
     [InlineData("{}\n", "a request needs a member \\u0027do\\u0027")]
-    [InlineData("{\"do\":\"explode\"}\n", "is no request; status, protectable, protect, unprotect, takeover, set or stop")]
+    [InlineData("{\"do\":\"explode\"}\n", "is no request; status, protectable, protect, unprotect, takeover, migrate, migrate-cancel, send-away, set or stop")]
     [InlineData("{\"do\":\"protect\"}\n", "protect needs a member")]
     [InlineData("{\"do\":\"set\",\"settings\":{\"intervalMs\":-5}}\n", "interval is -5 ms; choose 1 to 10000 ms")]
     public Task KeeperSocket_ToAWrongRequest_SaysWhatIsWrong(string line, string said) => UnharmedByAsync(async () =>
