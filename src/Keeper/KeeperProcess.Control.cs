@@ -14,6 +14,9 @@ internal sealed partial class KeeperProcess
     private static readonly TimeSpan PowerDownWithin = TimeSpan.FromSeconds(30);
     private int _answering;
 
+    /// <summary>Why a protection has ended since this was set to null: a new one may be under way before anybody looks.</summary>
+    private volatile string? _aloneAgain;
+
     private async Task<KeeperResponse> AnswerAsync(KeeperRequest request, CancellationToken cancellation)
     {
         Interlocked.Increment(ref _answering);
@@ -83,18 +86,17 @@ internal sealed partial class KeeperProcess
     private async Task TakeOverAsync(CancellationToken cancellation)
     {
         RequirePrimary("take over");
+        _aloneAgain = null;
         var state = _loop.State;
         if (state.Phase != PairPhase.Protected)
         {
             throw new PolluxException($"{_machine.Spec.Name} has no standby that could take over: it is {PhaseName(state)}{Because(state)}", "protect it first: pollux vm protect");
         }
         _loop.Post(new PairEvent.TakeoverRequested());
-        await UntilAsync(s => s.Phase is PairPhase.HandingOver or PairPhase.Frozen or PairPhase.Alone or PairPhase.Gone, cancellation).ConfigureAwait(false);
-        await UntilAsync(s => s.Phase is PairPhase.Alone or PairPhase.Gone, cancellation).ConfigureAwait(false);
-        state = _loop.State;
-        if (state.Phase == PairPhase.Alone)
+        await UntilAsync(s => s.Phase == PairPhase.Gone || _aloneAgain is not null, cancellation).ConfigureAwait(false);
+        if (_aloneAgain is { } why)
         {
-            throw new PolluxException($"the takeover failed and the guest runs on here, unprotected: {state.Reason}");
+            throw new PolluxException($"the takeover failed and the guest runs on here, unprotected: {why}");
         }
     }
 

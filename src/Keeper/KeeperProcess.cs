@@ -125,6 +125,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     void IPairEdge.Moved(PairState before, PairState after, PairEvent because)
     {
         KeeperLog.Say(before.Phase == after.Phase ? $"{after.Phase}: {after.Reason}" : $"{before.Phase} → {after.Phase} ({because.GetType().Name}) {after.Reason}");
+        _aloneAgain = after.Phase == PairPhase.Alone && before.Phase != PairPhase.Alone ? _aloneAgain ?? after.Reason : _aloneAgain;
         var takeover = _takeover.Last;
         _takeover.Moved(before, after, because);
         _events.Moved(before, after, because, ReferenceEquals(takeover, _takeover.Last) ? null : _takeover.Last);
