@@ -3,6 +3,7 @@ using Pollux.Cli.Output;
 using Pollux.Cluster.Api;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
+using Pollux.Migration.Policies;
 
 namespace Pollux.Cli.Commands;
 
@@ -15,15 +16,14 @@ internal static class MigrateCommand
 
     /// <summary>After the deadline a keeper has given up; a little longer, and it is told here.</summary>
     private static readonly TimeSpan BeyondDeadline = TimeSpan.FromSeconds(30);
-    private const int DefaultDeadlineSeconds = 600;
 
     internal static Command Create(Argument<string> vm)
     {
         var to = new Option<string?>("--to") { Description = "the host to which it shall move", HelpName = "host", CompletionSources = { Completions.Hosts } };
-        var policy = new Option<string?>("--policy") { Description = "when the guest is stopped for the rest; default mp. The others are for comparison", HelpName = "policy" };
-        policy.AcceptOnlyFromAmong("mp", "stock", "relaxed", "capped", "auto-converge", "doubling", "ramp");
-        var maxPause = Number("--max-pause", "the longest that the guest may stand still, ms; default 500", "ms");
-        var deadline = Number("--deadline", "then it is given up, and the VM runs on where it is, s; default 600", "s");
+        var policy = new Option<string?>("--policy") { Description = $"when the guest is stopped for the rest; default {MigrationPolicies.Default}. The others are for comparison", HelpName = "policy" };
+        policy.AcceptOnlyFromAmong([.. MigrationPolicies.Names]);
+        var maxPause = Number("--max-pause", $"the longest that the guest may stand still, ms; default {MigrationSettings.DefaultMaxPauseMs}", "ms");
+        var deadline = Number("--deadline", $"then it is given up, and the VM runs on where it is, s; default {MigrationSettings.DefaultDeadlineSeconds}", "s");
         var bandwidth = Number("--bandwidth", "the most that goes over the link, MB/s; default: no limit", "MB/s");
         var whenLonger = new Option<string?>("--when-longer") { Description = "when that pause cannot be kept: throttle the guest (default), wait for a quieter moment, or give-up", HelpName = "what" };
         whenLonger.AcceptOnlyFromAmong("throttle", "wait", "give-up");
@@ -43,7 +43,7 @@ internal static class MigrateCommand
                 var host = HostId.Create(invocation.Get(to) ?? throw new PolluxException("vm migrate needs --to HOST", "see 'pollux host list'"));
                 var settings = new MigrationSettings(
                     invocation.Get(policy), invocation.Get(maxPause), invocation.Get(deadline), invocation.Get(bandwidth) * 1_000_000L, invocation.Get(whenLonger), invocation.Get(limit));
-                var within = invocation.TimeoutOr(TimeSpan.FromSeconds(invocation.Get(deadline) ?? DefaultDeadlineSeconds) + BeyondDeadline);
+                var within = invocation.TimeoutOr(TimeSpan.FromSeconds(invocation.Get(deadline) ?? MigrationSettings.DefaultDeadlineSeconds) + BeyondDeadline);
                 var begun = await agent.MigrateAsync(name, new MigrateRequest(host, settings), AnswerWithin, invocation.Cancellation);
                 await FollowAsync(invocation, agent, begun, host, within);
             });

@@ -22,7 +22,11 @@ public sealed record KeeperRequest(string Do, StandbyTarget? Standby = null, Pro
 /// <param name="BytesPerSecond">The most that may go over the link.</param>
 /// <param name="DowntimeLimitMs">Of relaxed: QEMU's own limit.</param>
 /// <param name="WhenLonger">throttle, wait or give-up: when the pause cannot be kept.</param>
-public sealed record MigrationSettings(string? Policy = null, int? MaxPauseMs = null, int? DeadlineSeconds = null, long? BytesPerSecond = null, string? WhenLonger = null, int? DowntimeLimitMs = null);
+public sealed record MigrationSettings(string? Policy = null, int? MaxPauseMs = null, int? DeadlineSeconds = null, long? BytesPerSecond = null, string? WhenLonger = null, int? DowntimeLimitMs = null)
+{
+    public const int DefaultMaxPauseMs = 500;
+    public const int DefaultDeadlineSeconds = 600;
+}
 
 /// <summary>A standby keeper as the primary reaches it.</summary>
 public sealed record StandbyTarget(HostId Host, Incarnation Incarnation, string Address, int Port);

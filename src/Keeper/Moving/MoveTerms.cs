@@ -7,9 +7,6 @@ namespace Pollux.Keeper.Moving;
 /// <summary>What the user asked of a migration, with its defaults.</summary>
 internal static class MoveTerms
 {
-    private const int DefaultMaxPauseMs = 500;
-    private const int DefaultDeadlineSeconds = 600;
-
     /// <summary>Device state, loading and the swap of the role: what a pause has beside the pages that are left.</summary>
     private const double OverheadMs = 60;
 
@@ -18,7 +15,7 @@ internal static class MoveTerms
     public static IMigrationPolicy PolicyOf(MigrationSettings settings) => MigrationPolicies.Named(PolicyNameOf(settings), settings.DowntimeLimitMs);
 
     public static MigrationTerms Of(MigrationSettings settings, long ramBytes) => new(
-        ramBytes, settings.MaxPauseMs ?? DefaultMaxPauseMs, (settings.DeadlineSeconds ?? DefaultDeadlineSeconds) * 1000.0, settings.BytesPerSecond, OverheadMs,
+        ramBytes, settings.MaxPauseMs ?? MigrationSettings.DefaultMaxPauseMs, (settings.DeadlineSeconds ?? MigrationSettings.DefaultDeadlineSeconds) * 1000.0, settings.BytesPerSecond, OverheadMs,
         settings.WhenLonger switch
         {
             null or "throttle" => WhenLonger.Throttle,

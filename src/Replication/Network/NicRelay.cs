@@ -52,9 +52,6 @@ public sealed class NicRelay : IDisposable
     public long IngressFrames { get; private set; }
     public long IngressDropped { get; private set; }
 
-    /// <summary>How often QEMU did not take in time what it was given: it may have thrown it away.</summary>
-    public long Undrained { get; private set; }
-
     public void Start()
     {
         _egress.Start();
@@ -89,7 +86,7 @@ public sealed class NicRelay : IDisposable
     /// <summary>
     /// Gives QEMU no more ingress, and waits until it has taken what it was given. A QEMU that stops its guest throws away every frame that
     /// it reads between the stop's beginning and its end (do_vm_stop and net_vm_change_state_handler of QEMU 7.2), and the client would
-    /// have to send it again, after 200 ms. The TAP's queue keeps what comes meanwhile.
+    /// have to send it again, after 200 ms. The TAP's queue keeps what comes meanwhile. A QEMU that does not take it in time may lose some.
     /// </summary>
     public void HoldIngress()
     {
@@ -97,13 +94,8 @@ public sealed class NicRelay : IDisposable
         lock (_ingressLock)
         {
             var since = Stopwatch.GetTimestamp();
-            while (!_closed && Descriptor.Unread(_qemu) > 0)
+            while (!_closed && Descriptor.Unread(_qemu) > 0 && Stopwatch.GetElapsedTime(since) < DrainPatience)
             {
-                if (Stopwatch.GetElapsedTime(since) > DrainPatience)
-                {
-                    Undrained++;
-                    return;
-                }
                 Thread.Yield();
             }
         }

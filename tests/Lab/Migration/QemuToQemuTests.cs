@@ -7,7 +7,7 @@ using Xunit.Abstractions;
 namespace Pollux.Lab.Tests.Migration;
 
 /// <summary>Real guests, moved from QEMU to QEMU by the two ends that keepers use: what arrives is what left, byte for byte.</summary>
-public sealed class MoveTests(ITestOutputHelper output)
+public sealed class QemuToQemuTests(ITestOutputHelper output)
 {
     [KvmFact]
     public async Task GuestUnderKvm_RewritingPages_ArrivesByteForByteAndGoesOn() =>
