@@ -3,6 +3,7 @@ using Pollux.Core;
 using Pollux.Keeper.Primary;
 using Pollux.Qemu.Checkpointing;
 using Pollux.Qemu.Spec;
+using Pollux.Replication.Link;
 using Pollux.Replication.Pair;
 
 namespace Pollux.Keeper;
@@ -110,6 +111,7 @@ internal sealed partial class KeeperProcess
             session.Transmission = tuning.Transmission;
             session.Change(tuning.TriggerSettings);
             session.SetDetection(tuning.DetectionMs);
+            session.SetCompression(tuning.Compression);
         }
         return Task.CompletedTask;
     }
@@ -192,9 +194,18 @@ internal sealed partial class KeeperProcess
         {
             return null;
         }
-        var (captured, shipped) = _linkRate.PerSecond();
+        var (captured, shipped, sent) = _linkRate.PerSecond();
         return new ShippingStatus(
-            counts.CapturedBytes, counts.ShippedBytes, counts.UnchangedPages, counts.ZeroPages, counts.PartPages, counts.WholePages, counts.TableBytes, captured, shipped);
+            counts.CapturedBytes, counts.ShippedBytes, counts.UnchangedPages, counts.ZeroPages, counts.PartPages, counts.WholePages, counts.TableBytes, captured, shipped,
+            session.Pieces is { } pieces ? LinkStatus(pieces, sent) : null);
+    }
+
+    private static LinkStatus LinkStatus(EpochFrames pieces, double sentPerSecond)
+    {
+        var counts = pieces.Counts;
+        return new LinkStatus(
+            pieces.IsCompressing, counts.Bytes, counts.SentBytes, counts.FirstBytes, counts.FirstSentBytes, counts.Frames, counts.CompressedFrames, sentPerSecond,
+            pieces.CannotCompress);
     }
 
     private ScrubStatus? ScrubStatus()

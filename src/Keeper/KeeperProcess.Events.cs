@@ -28,7 +28,7 @@ internal sealed partial class KeeperProcess
         _console.Trim();
         var session = _session;
         var shipping = session?.Shipping;
-        _linkRate.Note(session, now, shipping?.CapturedBytes ?? 0, shipping?.ShippedBytes ?? 0);
+        _linkRate.Note(session, now, shipping?.CapturedBytes ?? 0, shipping?.ShippedBytes ?? 0, session?.Pieces?.Counts.SentBytes ?? 0);
         var lag = state.Phase == PairPhase.Protected ? session?.Stats.Lag() : null;
         return new PatienceSample(
             now, WhoWaits(state.Phase), state.Pending?.Next.Reason ?? state.Reason, _store.IsAnswering, lag?.LagMs, lag?.UncommittedBytes ?? 0,

@@ -64,7 +64,7 @@ internal sealed partial class KeeperProcess
         var options = new ProtectionOptions(
             standby, () => PeerConnector.Connect(target, _tls, hello), () => _tuning.TriggerSettings, _tuning.Transmission,
             _machine.Directory.PathsOf("").Channel, BufferCeiling(), _tuning.HeartbeatMs, _tuning.DetectionMs,
-            _machine.Spec.FaultTolerance.Shipping == "changes", Scrub());
+            _machine.Spec.FaultTolerance.Shipping == "changes", _tuning.Compression, Scrub());
         ProtectionSession? session = null;
         session = new ProtectionSession(_guest!, options, e => _loop.Post(e, from: session));
         _session = session;

@@ -5,6 +5,7 @@ using System.Security.Authentication;
 using System.Text;
 using Pollux.Cluster.Security;
 using Pollux.Core;
+using Pollux.Linux.Compression;
 using Pollux.Replication.Link;
 using Pollux.Replication.Pair;
 using Pollux.Wire;
@@ -58,6 +59,9 @@ internal sealed class PeerListener : IDisposable
         _listener.Start();
         new Thread(Accept) { IsBackground = true, Name = "peer accept" }.Start();
     }
+
+    /// <summary>A keeper without the library understands all but compression.</summary>
+    private static int Speaks => Lz4.IsAvailable ? Dialect.Newest : Dialect.Compression - 1;
 
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
@@ -119,7 +123,7 @@ internal sealed class PeerListener : IDisposable
             {
                 HeartbeatPriority.Apply(client.Client);
             }
-            _admit(hello, frames, () => frames.Write(FrameType.Welcome, 0, new Welcome(_terms.Me.Host.Value, _terms.Me.Incarnation.Value, Dialect.Newest).ToJson()));
+            _admit(hello, frames, () => frames.Write(FrameType.Welcome, 0, new Welcome(_terms.Me.Host.Value, _terms.Me.Incarnation.Value, Speaks).ToJson()));
             stream = null;
         }
         catch (Exception e) when (e is IOException or AuthenticationException or PolluxException or SocketException or ObjectDisposedException or InvalidOperationException)

@@ -2,16 +2,18 @@ using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Qemu.Spec;
 using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Compression;
 
 namespace Pollux.Keeper;
 
 /// <summary>The settings of protection as they are now: the spec's, changed by the user while the VM runs. Immutable.</summary>
-internal sealed record Tuning(Trigger Trigger, Transmission Transmission, int IntervalMs, int FloorMs, int DetectionMs, int DirtyPagesEarly, int HeartbeatMs)
+internal sealed record Tuning(Trigger Trigger, Transmission Transmission, int IntervalMs, int FloorMs, int DetectionMs, int DirtyPagesEarly, int HeartbeatMs, CompressionMode Compression)
 {
     public TriggerSettings TriggerSettings => new(Trigger, FloorMs, IntervalMs, DirtyPagesEarly);
 
     public static Tuning Of(FaultToleranceSpec spec) => new(
-        TriggerOf(spec.Trigger), TransmissionOf(spec.Transmission), spec.IntervalMs, spec.FloorMs, spec.DetectionMs, spec.DirtyPagesEarly, spec.HeartbeatMs);
+        TriggerOf(spec.Trigger), TransmissionOf(spec.Transmission), spec.IntervalMs, spec.FloorMs, spec.DetectionMs, spec.DirtyPagesEarly, spec.HeartbeatMs,
+        CompressionModes.Of(spec.Compression));
 
     /// <exception cref="PolluxException">A value is no setting or out of its range.</exception>
     public Tuning With(ProtectionSettings change) => this with
@@ -21,9 +23,10 @@ internal sealed record Tuning(Trigger Trigger, Transmission Transmission, int In
         IntervalMs = Within("interval", change.IntervalMs ?? IntervalMs, 1, 10_000),
         FloorMs = Within("floor", change.FloorMs ?? FloorMs, 0, 1_000),
         DetectionMs = Within("detection", change.DetectionMs ?? DetectionMs, 50, 60_000),
+        Compression = change.Compression is { } compression ? CompressionModes.Of(compression) : Compression,
     };
 
-    public ProtectionSettings ToSettings() => new(NameOf(Trigger), NameOf(Transmission), IntervalMs, FloorMs, DetectionMs);
+    public ProtectionSettings ToSettings() => new(NameOf(Trigger), NameOf(Transmission), IntervalMs, FloorMs, DetectionMs, Compression.Name());
 
     private static Trigger TriggerOf(string name) => name switch
     {

@@ -202,7 +202,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
     private static string Words(ProtectionSettings settings) => string.Join(", ", new (string Name, string? Value)[]
     {
         ("trigger", settings.Trigger), ("transmission", settings.Transmission), ("interval", Milliseconds(settings.IntervalMs)),
-        ("floor", Milliseconds(settings.FloorMs)), ("detection", Milliseconds(settings.DetectionMs)),
+        ("floor", Milliseconds(settings.FloorMs)), ("detection", Milliseconds(settings.DetectionMs)), ("compression", settings.Compression),
     }.Where(s => s.Value is not null).Select(s => $"{s.Name} {s.Value}"));
 
     private static string? Milliseconds(int? value) => value is null ? null : $"{value} ms";

@@ -86,6 +86,16 @@ internal static class MetricsPage
     {
         page.Counter("pollux_vm_captured_bytes_total", "RAM as QEMU gave it after the first copy.", primaries.Select(k => new Sample(k.Shipping!.CapturedBytes, Vm(k))));
         page.Counter("pollux_vm_shipped_bytes_total", "What of it went over the link.", primaries.Select(k => new Sample(k.Shipping!.ShippedBytes, Vm(k))));
+        var links = primaries.Where(k => k.Shipping!.Link is not null).ToList();
+        page.Counter("pollux_vm_link_bytes_total", "Epochs on the link, memory and devices' state, without what TLS adds.", links.SelectMany(k => new[]
+        {
+            new Sample(k.Shipping!.Link!.FirstSentBytes, Vm(k), ("copy", "first")), new Sample(k.Shipping.Link.SentBytes, Vm(k), ("copy", "changes")),
+        }));
+        page.Counter("pollux_vm_link_uncompressed_bytes_total", "The same, had nothing been compressed.", links.SelectMany(k => new[]
+        {
+            new Sample(k.Shipping!.Link!.FirstBytes, Vm(k), ("copy", "first")), new Sample(k.Shipping.Link.Bytes, Vm(k), ("copy", "changes")),
+        }));
+        page.Gauge("pollux_vm_link_compressed", "1 while what goes over the link is compressed.", links.Select(k => new Sample(k.Shipping!.Link!.IsCompressing ? 1 : 0, Vm(k))));
         page.Counter("pollux_vm_pages_total", "Dirty pages by what was shipped of them.", primaries.SelectMany(k => new[]
         {
             new Sample(k.Shipping!.UnchangedPages, Vm(k), ("shipped", "nothing")), new Sample(k.Shipping.ZeroPages, Vm(k), ("shipped", "zero")),

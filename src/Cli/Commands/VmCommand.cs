@@ -124,12 +124,15 @@ internal static class VmCommand
         var interval = Milliseconds("--interval", "the longest run of the guest between two checkpoints");
         var floor = Milliseconds("--floor", "adaptive: the shortest run between two checkpoints");
         var detection = Milliseconds("--detection", "silence after which the other side counts as dead");
-        return new Command("set", "Change how a running VM is protected, until it is stopped") { Vm, trigger, transmission, interval, floor, detection }
+        var compression = new Option<string?>("--compression") { Description = "of what goes to the standby: auto (where it pays), always or never" };
+        compression.AcceptOnlyFromAmong("auto", "always", "never");
+        return new Command("set", "Change how a running VM is protected, until it is stopped") { Vm, trigger, transmission, interval, floor, detection, compression }
             .WithExamples("pollux vm set redis --trigger on-output", "pollux vm set redis --interval 50 --floor 5")
             .Does(async invocation =>
             {
                 var settings = new ProtectionSettings(
-                    invocation.Get(trigger), invocation.Get(transmission), invocation.Get(interval), invocation.Get(floor), invocation.Get(detection));
+                    invocation.Get(trigger), invocation.Get(transmission), invocation.Get(interval), invocation.Get(floor), invocation.Get(detection),
+                    invocation.Get(compression));
                 if (settings == new ProtectionSettings())
                 {
                     throw new PolluxException("nothing to set", "see pollux vm set --help");

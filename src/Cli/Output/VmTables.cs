@@ -83,6 +83,10 @@ internal static class VmTables
             {
                 row("", $"pages: {shipping.UnchangedPages} unchanged, {shipping.ZeroPages} zero, {shipping.PartPages} in part, {shipping.WholePages} whole; table {Size(shipping.TableBytes)}");
             }
+            if (shipping.Link is { } link)
+            {
+                WriteLink(row, link, settings.Compression, window);
+            }
         }
         if (keeper.Scrub is { } scrub)
         {
@@ -93,7 +97,15 @@ internal static class VmTables
                 row("ALARM", string.Create(CultureInfo.InvariantCulture, $"{at:yyyy-MM-dd HH:mm:ss} UTC: {alarm}; that standby was thrown away ({scrub.Alarms} so far)"));
             }
         }
-        row("settings", $"{settings.Trigger}, {settings.Transmission}, interval {settings.IntervalMs} ms, floor {settings.FloorMs} ms, detection {settings.DetectionMs} ms");
+        row("settings", $"{settings.Trigger}, {settings.Transmission}, interval {settings.IntervalMs} ms, floor {settings.FloorMs} ms, detection {settings.DetectionMs} ms, compression {settings.Compression ?? "auto"}");
+    }
+
+    private static void WriteLink(Action<string, string> row, LinkStatus link, string? mode, string window)
+    {
+        row("", link.CannotCompress is { } why
+            ? $"never compressed: {why}"
+            : $"compression {mode ?? "auto"}: {(link.IsCompressing ? "compressed now" : "not compressed now")}, {link.CompressedFrames} of {link.Frames} frames so far");
+        row("", $"with devices' state {PerSecond(link.SentBytesPerSecond)} on the wire, {window}; in all {Size(link.SentBytes)} for {Size(link.Bytes)}; first copy {Size(link.FirstSentBytes)} for {Size(link.FirstBytes)}");
     }
 
     private static KeeperStatus? PrimaryOf(VmDocument vm) => vm.Keepers.FirstOrDefault(k => k.Host == vm.Host)?.Status;

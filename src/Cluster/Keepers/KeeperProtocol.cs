@@ -32,11 +32,13 @@ public sealed record MigrationSettings(string? Policy = null, int? MaxPauseMs = 
 public sealed record StandbyTarget(HostId Host, Incarnation Incarnation, string Address, int Port);
 
 /// <summary>What may be changed while a VM runs. Null: unchanged. See the spec's <c>faultTolerance</c> section for meanings.</summary>
-public sealed record ProtectionSettings(string? Trigger = null, string? Transmission = null, int? IntervalMs = null, int? FloorMs = null, int? DetectionMs = null)
+public sealed record ProtectionSettings(string? Trigger = null, string? Transmission = null, int? IntervalMs = null, int? FloorMs = null, int? DetectionMs = null,
+    string? Compression = null)
 {
     /// <summary>These, changed by others.</summary>
     public ProtectionSettings With(ProtectionSettings change) => new(
-        change.Trigger ?? Trigger, change.Transmission ?? Transmission, change.IntervalMs ?? IntervalMs, change.FloorMs ?? FloorMs, change.DetectionMs ?? DetectionMs);
+        change.Trigger ?? Trigger, change.Transmission ?? Transmission, change.IntervalMs ?? IntervalMs, change.FloorMs ?? FloorMs, change.DetectionMs ?? DetectionMs,
+        change.Compression ?? Compression);
 }
 
 /// <summary>The answer: <see cref="Error"/> is null when it was done. takeover answers when it is over.</summary>
@@ -121,7 +123,17 @@ public sealed record ScrubStatus(long Pages, long Rounds, long Alarms, string? L
 /// <param name="TableBytes">Memory that it costs: hashes of what was sent.</param>
 /// <param name="ShippedBytesPerSecond">In the last <see cref="CheckpointStatus.WindowSeconds"/>.</param>
 public sealed record ShippingStatus(long CapturedBytes, long ShippedBytes, long UnchangedPages, long ZeroPages, long PartPages, long WholePages, long TableBytes,
-    double CapturedBytesPerSecond = 0, double ShippedBytesPerSecond = 0);
+    double CapturedBytesPerSecond = 0, double ShippedBytesPerSecond = 0, LinkStatus? Link = null);
+
+/// <summary>What the epochs' memory and device state took on the link, with the headers of frames, without TLS.</summary>
+/// <param name="IsCompressing">What goes out is compressed now.</param>
+/// <param name="Bytes">After the first copy, had nothing been compressed.</param>
+/// <param name="SentBytes">After the first copy, as it was sent.</param>
+/// <param name="FirstBytes">The first copy, had nothing been compressed.</param>
+/// <param name="FirstSentBytes">The first copy, as it was sent.</param>
+/// <param name="CannotCompress">Why it is never compressed, whatever the settings say; null: it may be.</param>
+public sealed record LinkStatus(
+    bool IsCompressing, long Bytes, long SentBytes, long FirstBytes, long FirstSentBytes, long Frames, long CompressedFrames, double SentBytesPerSecond = 0, string? CannotCompress = null);
 
 /// <summary>The memory of a primary's epochs on their way.</summary>
 /// <param name="PeakBytes">The most that was used at once in the last sixteen checkpoints that are over.</param>

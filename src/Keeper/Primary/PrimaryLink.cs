@@ -5,6 +5,7 @@ using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Keeper.Guests;
 using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Compression;
 using Pollux.Replication.Link;
 using Pollux.Replication.Network;
 using Pollux.Replication.Pair;
@@ -31,13 +32,14 @@ internal sealed class PrimaryLink
     /// <param name="open">The epoch in which the guest runs.</param>
     /// <param name="acknowledged">Called for every acknowledgement, before it is reported.</param>
     public PrimaryLink(
-        StandbyConnection standby, ProtectionOptions options, Guest guest, ChunkPool pool, Func<Epoch> open, Action<Epoch> acknowledged, Action<PairEvent> report)
+        StandbyConnection standby, ProtectionOptions options, CompressionMode compression, Guest guest, ChunkPool pool, Func<Epoch> open, Action<Epoch> acknowledged, Action<PairEvent> report)
     {
         (_data, _options, _open, _acknowledged, _report) = (standby.Data, options, open, acknowledged, report);
         Speaks = standby.Speaks;
+        var pieces = new EpochFrames(_data, compression, Speaks >= Dialect.Compression ? null : $"{options.Standby.Host}'s keeper does not understand it");
         Sender = new LinkSender(
-            _data, "primary", pool, guest.Ingress, why => report(new PairEvent.LinkDown(why)),
-            Speaks >= Dialect.Pages && options.ShipChanges ? new EpochEncoder(_data) : null,
+            pieces, "primary", pool, guest.Ingress, why => report(new PairEvent.LinkDown(why)),
+            Speaks >= Dialect.Pages && options.ShipChanges ? new EpochEncoder(pieces) : null,
             Speaks >= Dialect.Egress ? new EgressCopies(guest.Egress) : null);
         _heartbeat = new HeartbeatLink(standby.Heartbeat, "primary", options.HeartbeatMs, options.DetectionMs, Judge);
     }
@@ -94,6 +96,7 @@ internal sealed class PrimaryLink
                 break;
             case FrameType.Acknowledge:
                 var epoch = new Epoch(header.Epoch);
+                Sender.Pieces.Arrived(Arrival.Read(payload));
                 _acknowledged(epoch);
                 _report(new PairEvent.Acknowledged(epoch));
                 break;

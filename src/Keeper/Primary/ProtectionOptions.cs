@@ -1,6 +1,7 @@
 using Pollux.Core;
 using Pollux.Linux.Memory;
 using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Compression;
 using Pollux.Replication.Pair;
 using Pollux.Replication.Scrubbing;
 
@@ -20,6 +21,7 @@ internal sealed record ProtectionOptions(
     int HeartbeatMs,
     int DetectionMs,
     bool ShipChanges,
+    CompressionMode Compression,
     ScrubOptions? Scrub);
 
 /// <summary>How the standby's memory is compared with the guest's.</summary>

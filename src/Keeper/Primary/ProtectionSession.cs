@@ -6,6 +6,7 @@ using Pollux.Keeper.Guests;
 using Pollux.Qemu.Checkpointing;
 using Pollux.Qemu.Qmp;
 using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Compression;
 using Pollux.Replication.Link;
 using Pollux.Replication.Pair;
 using Pollux.Replication.Scrubbing;
@@ -41,6 +42,7 @@ internal sealed class ProtectionSession
     private volatile RamScrubber? _scrubber;
     private Epoch _open = Epoch.None;
     private long _resumedAt;
+    private CompressionMode _compression;
     private bool _finalWanted;
     private bool _isEnded;
     private volatile bool _isDown;
@@ -50,6 +52,7 @@ internal sealed class ProtectionSession
         (_guest, _options, _post) = (guest, options, post);
         _thread = new Thread(Run) { IsBackground = true, Name = "checkpoint" };
         _pool = new ChunkPool(options.BufferCeilingBytes);
+        _compression = options.Compression;
     }
 
     public CheckpointStats Stats { get; } = new();
@@ -60,6 +63,9 @@ internal sealed class ProtectionSession
 
     /// <summary>What became of captured pages; null while there is no link.</summary>
     public ShippingCounts? Shipping => _link?.Sender.Counts;
+
+    /// <summary>What went over the link, and whether it is compressed; null while there is no link.</summary>
+    public EpochFrames? Pieces => _link?.Sender.Pieces;
 
     /// <summary>Pages hashed for the scrub, and how often all of the RAM was.</summary>
     public (long Pages, long Rounds) Scrubbed => _scrubber is { } scrubber ? (scrubber.Pages, scrubber.Rounds) : default;
@@ -94,6 +100,18 @@ internal sealed class ProtectionSession
     }
 
     public void SetDetection(int detectionMs) => _link?.SetDetection(detectionMs);
+
+    public void SetCompression(CompressionMode mode)
+    {
+        lock (_endLock)
+        {
+            _compression = mode;
+            if (_link is { } link)
+            {
+                link.Sender.Pieces.Mode = mode;
+            }
+        }
+    }
 
     public void Tell(FrameType type, long epoch, string text) => _link?.Tell(type, epoch, text);
     public void Tell(FrameType type, byte[] payload) => _link?.Sender.Post(type, 0, payload);
@@ -223,7 +241,7 @@ internal sealed class ProtectionSession
                 standby.Heartbeat.Dispose();
                 throw new OperationCanceledException();
             }
-            _link = new PrimaryLink(standby, _options, _guest, _pool, () => _open, Committed, Report);
+            _link = new PrimaryLink(standby, _options, _compression, _guest, _pool, () => _open, Committed, Report);
         }
         _scrubber = standby.Speaks >= Dialect.Scrub ? _options.Scrub?.TryOpen() : null;
         _link.Start();

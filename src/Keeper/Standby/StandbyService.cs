@@ -44,7 +44,7 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
 
     public void Acknowledge(Epoch epoch)
     {
-        _sender?.Post(FrameType.Acknowledge, epoch.Value, []);
+        _sender?.Post(FrameType.Acknowledge, epoch.Value, _receiver?.LastArrival.ToBytes() ?? []);
         FaultPoint.Pass(FaultPoints.Acknowledged);
         _receiver?.ApplyUpTo(epoch);
         Ingress.Committed(epoch);
@@ -155,7 +155,7 @@ internal sealed class StandbyService : IReceiverEvents, IDisposable
             {
                 _primary = new Member(HostId.Create(hello.Host), new Incarnation(hello.Incarnation));
                 welcome();
-                _sender = new LinkSender(frames, "standby", null, null, why => Report(new PairEvent.LinkDown(why)));
+                _sender = new LinkSender(new EpochFrames(frames), "standby", null, null, why => Report(new PairEvent.LinkDown(why)));
                 _receiver = new EpochReceiver(frames, _image, _pool, "standby", this);
                 Report(new PairEvent.PrimaryConnected(_primary));
                 _receiver.Start();

@@ -39,6 +39,7 @@ public sealed record NicSpec(string Bridge, string Mac, string Model);
 /// <param name="BufferMaxBytes">The ceiling of the primary's buffers; null: a quarter of the RAM, at least 64 MiB.</param>
 /// <param name="ScrubSeconds">In which every page of the standby is compared with the primary's once, if cuts are frequent enough; 0: never.</param>
 /// <param name="Shipping">changes or pages: whether parts of dirty pages that the standby has are left out.</param>
+/// <param name="Compression">auto, always or never: whether what goes over the link is compressed.</param>
 public sealed record FaultToleranceSpec(
     string Trigger = "adaptive",
     string Transmission = "postponed",
@@ -49,7 +50,8 @@ public sealed record FaultToleranceSpec(
     int HeartbeatMs = 20,
     long? BufferMaxBytes = null,
     int ScrubSeconds = 600,
-    string Shipping = "changes");
+    string Shipping = "changes",
+    string Compression = "auto");
 
 /// <summary>A VM as its user describes it, checked.</summary>
 /// <param name="MemoryBytes">A multiple of 1 MiB.</param>

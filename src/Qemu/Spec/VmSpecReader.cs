@@ -102,7 +102,8 @@ public static partial class VmSpecReader
         {
             return defaults;
         }
-        node.AllowOnly("trigger", "transmission", "intervalMs", "floorMs", "dirtyPagesEarly", "detectionMs", "heartbeatMs", "bufferMax", "scrubSeconds", "shipping");
+        node.AllowOnly("trigger", "transmission", "intervalMs", "floorMs", "dirtyPagesEarly", "detectionMs", "heartbeatMs", "bufferMax", "scrubSeconds", "shipping",
+            "compression");
         var spec = new FaultToleranceSpec(
             Choice(node, "trigger", defaults.Trigger, ("periodic", "periodic"), ("on-output", "on-output"), ("adaptive", "adaptive")),
             Choice(node, "transmission", defaults.Transmission, ("postponed", "postponed"), ("synchronous", "synchronous")),
@@ -113,7 +114,8 @@ public static partial class VmSpecReader
             (int)node.Number("heartbeatMs", defaults.HeartbeatMs, 5, 1_000),
             node.Text("bufferMax") is { } size ? Size(node, "bufferMax", size) : null,
             (int)node.Number("scrubSeconds", defaults.ScrubSeconds, 0, 7 * 86_400),
-            Choice(node, "shipping", defaults.Shipping, ("changes", "changes"), ("pages", "pages")));
+            Choice(node, "shipping", defaults.Shipping, ("changes", "changes"), ("pages", "pages")),
+            Choice(node, "compression", defaults.Compression, ("auto", "auto"), ("always", "always"), ("never", "never")));
         if (spec.HeartbeatMs * 3 > spec.DetectionMs)
         {
             throw node.ErrorAt("detectionMs", $"detectionMs is {spec.DetectionMs} with a heartbeat every {spec.HeartbeatMs} ms", "allow for at least three heartbeats");

@@ -41,6 +41,7 @@ public static class VmSpecWriter
         Line("  heartbeatMs", ft.HeartbeatMs);
         Line("  scrubSeconds", ft.ScrubSeconds);
         Line("  shipping", ft.Shipping);
+        Line("  compression", ft.Compression);
         if (ft.BufferMaxBytes is { } bytes)
         {
             Line("  bufferMax", bytes);

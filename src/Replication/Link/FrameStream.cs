@@ -1,3 +1,4 @@
+using Pollux.Wire;
 using Pollux.Wire.Replication;
 
 namespace Pollux.Replication.Link;
@@ -8,16 +9,19 @@ namespace Pollux.Replication.Link;
 /// </summary>
 public sealed class FrameStream(Stream stream) : IDisposable
 {
-    private const int SmallPayloadBytes = 16 << 10;
+    /// <summary>Up to this a payload goes in one write with its header; a longer one follows it.</summary>
+    public const int SmallPayloadBytes = 16 << 10;
+
     private readonly byte[] _writeBuffer = new byte[FrameHeader.Bytes + SmallPayloadBytes];
     private readonly byte[] _headerBuffer = new byte[FrameHeader.Bytes];
 
     /// <summary>The stream itself, for what follows the last frame: nothing is read ahead.</summary>
     public Stream Stream => stream;
 
-    public void Write(FrameType type, long epoch, ReadOnlySpan<byte> payload)
+    /// <param name="isCompressed">The payload is a <see cref="CompressedPayload"/>.</param>
+    public void Write(FrameType type, long epoch, ReadOnlySpan<byte> payload, bool isCompressed = false)
     {
-        var header = new FrameHeader(type, payload.Length, Crc32C.Of(payload), epoch);
+        var header = new FrameHeader(type, payload.Length, Crc32C.Of(payload), epoch, isCompressed);
         header.Write(_writeBuffer);
         if (payload.Length <= SmallPayloadBytes)
         {
@@ -50,8 +54,13 @@ public sealed class FrameStream(Stream stream) : IDisposable
         crc = Crc32C.Continue(crc, destination);
     }
 
+    /// <summary>Of a frame that is never compressed.</summary>
     public byte[] ReadPayload(FrameHeader header)
     {
+        if (header.IsCompressed)
+        {
+            throw new WireFormatException($"a {header.Type} frame is compressed, which only pieces of epochs may be");
+        }
         var payload = new byte[header.Length];
         ReadPayload(header, payload);
         return payload;

@@ -16,6 +16,7 @@ public sealed class LinkSender : IDisposable
     private const int MaxUrgent = 4096;
 
     private readonly FrameStream _frames;
+    private readonly EpochFrames _pieces;
     private readonly ChunkPool? _pool;
     private readonly IngressCopies? _ingress;
     private readonly EgressCopies? _egress;
@@ -29,19 +30,24 @@ public sealed class LinkSender : IDisposable
     private bool _closed;
     private bool _finish;
 
+    /// <param name="pieces">Writes what epochs are made of. This object's own from now on.</param>
     /// <param name="failed">Called once, from the thread, when the link cannot be written any more.</param>
     /// <param name="encoder">Makes epochs smaller; null: they are sent as they were captured. This object's own from now on.</param>
     /// <param name="egress">Held frames that go along with their epoch; null: none do.</param>
     public LinkSender(
-        FrameStream frames, string name, ChunkPool? pool, IngressCopies? ingress, Action<string> failed, EpochEncoder? encoder = null, EgressCopies? egress = null)
+        EpochFrames pieces, string name, ChunkPool? pool, IngressCopies? ingress, Action<string> failed, EpochEncoder? encoder = null, EgressCopies? egress = null)
     {
-        (_frames, _pool, _ingress, _failed, _encoder, _egress) = (frames, pool, ingress, failed, encoder, egress);
+        (_pieces, _frames) = (pieces, pieces.Frames);
+        (_pool, _ingress, _failed, _encoder, _egress) = (pool, ingress, failed, encoder, egress);
         _thread = new Thread(Run) { IsBackground = true, Name = $"{name} link out" };
         _thread.Start();
     }
 
     /// <summary>What became of the RAM of epochs after the first copy.</summary>
     public ShippingCounts Counts => _encoder?.Counts ?? _counts;
+
+    /// <summary>The pieces of epochs, as they went over the link.</summary>
+    public EpochFrames Pieces => _pieces;
 
     /// <summary>Nothing is sent any more; what is shipped stays the shipper's.</summary>
     public bool IsClosed
@@ -131,6 +137,7 @@ public sealed class LinkSender : IDisposable
         {
             ReturnAll();
             _encoder?.Dispose();
+            _pieces.Dispose();
         }
     }
 
@@ -237,7 +244,7 @@ public sealed class LinkSender : IDisposable
                 _encoder.Encode(epoch.Epoch, chunk.Filled);
                 return;
             }
-            _frames.Write(type, epoch.Epoch.Value, chunk.Filled);
+            _pieces.Write(type, epoch.Epoch.Value, chunk.Filled);
             if (type == FrameType.Ram && epoch.Epoch.Value == 0)
             {
                 _encoder?.First(chunk.Filled);

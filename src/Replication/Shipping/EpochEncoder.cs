@@ -20,7 +20,7 @@ namespace Pollux.Replication.Shipping;
 public sealed class EpochEncoder : IDisposable
 {
     private const byte BeginsDeviceState = 4; // QEMU's section type FULL
-    private readonly FrameStream _frames;
+    private readonly EpochFrames _frames;
     private readonly KeyedHash _hash = new(KeyedHash.NewSeed(), PageRecord.PartBytes);
     private readonly PageSums _sums = new();
     private readonly RamStreamScanner _scanner = new(expectHeader: true);
@@ -33,7 +33,7 @@ public sealed class EpochEncoder : IDisposable
     private long _epochFrames;
     private ShippingCounts _counts;
 
-    public EpochEncoder(FrameStream frames)
+    public EpochEncoder(EpochFrames frames)
     {
         _frames = frames;
         _zeroSum = _hash.Of(new byte[PageRecord.PartBytes]);

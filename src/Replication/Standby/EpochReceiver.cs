@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using Pollux.Core;
 using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Compression;
 using Pollux.Replication.Link;
 using Pollux.Replication.Scrubbing;
 using Pollux.Wire;
@@ -20,6 +22,7 @@ public sealed class EpochReceiver : IDisposable
     private readonly IReceiverEvents _events;
     private readonly object _lock = new();
     private readonly Queue<EpochBuffer> _whole = new();
+    private readonly PayloadDecompressor _decompressor = new(); // the reader's
     private readonly Thread _reader;
     private readonly Thread _applier;
     private Epoch _applyUpTo = Epoch.None;
@@ -29,6 +32,9 @@ public sealed class EpochReceiver : IDisposable
     private Chunk? _scratch;
     private long _firstRamBytes;
     private FrameType? _writtenAs; // of epochs after the first copy
+    private long _arrivedBytes;
+    private long _arrivedTicks;
+    private Arrival _lastArrival;
     private Exception? _applyFailure;
     private bool _closed;
 
@@ -42,6 +48,18 @@ public sealed class EpochReceiver : IDisposable
 
     /// <summary>Pages of the image that were compared with the primary's memory.</summary>
     public long ScrubbedPages => _scrub.Pages;
+
+    /// <summary>How the last epoch that is whole came in.</summary>
+    public Arrival LastArrival
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _lastArrival;
+            }
+        }
+    }
 
     public void Start()
     {
@@ -122,6 +140,10 @@ public sealed class EpochReceiver : IDisposable
             _frames.Dispose();
             _events.LinkEnded(e.Message);
         }
+        finally
+        {
+            _decompressor.Dispose();
+        }
     }
 
     private void Take(FrameHeader header)
@@ -129,11 +151,7 @@ public sealed class EpochReceiver : IDisposable
         switch (header.Type)
         {
             case FrameType.Ram when header.Epoch == 0 && _lastWhole == Epoch.None:
-                _scratch ??= _pool.Rent();
-                var piece = _scratch.Free[..header.Length];
-                _frames.ReadPayload(header, piece);
-                _image.ApplyFirst(piece);
-                _firstRamBytes += header.Length;
+                TakeFirst(header);
                 break;
             case FrameType.Ram:
             case FrameType.Pages when header.Epoch > 0:
@@ -152,6 +170,42 @@ public sealed class EpochReceiver : IDisposable
             default:
                 _events.Control(header, _frames.ReadPayload(header));
                 break;
+        }
+    }
+
+    private void TakeFirst(FrameHeader header)
+    {
+        if (header.IsCompressed)
+        {
+            var content = Decompressed(header);
+            _image.ApplyFirst(content);
+            _firstRamBytes += content.Length;
+            return;
+        }
+        _scratch ??= _pool.Rent();
+        var piece = _scratch.Free[..header.Length];
+        _frames.ReadPayload(header, piece);
+        _image.ApplyFirst(piece);
+        _firstRamBytes += header.Length;
+    }
+
+    /// <summary>The content of a compressed frame, checked as it came before it is looked at.</summary>
+    private ReadOnlySpan<byte> Decompressed(FrameHeader header)
+    {
+        var payload = _decompressor.Input(header.Length);
+        var begin = Stopwatch.GetTimestamp();
+        _frames.ReadPayload(header, payload);
+        NoteArrival(header, Stopwatch.GetTimestamp() - begin);
+        return _decompressor.Decompress(payload);
+    }
+
+    /// <summary>Only of frames of which the header came first: the time until a shorter one's header is the time of all of it.</summary>
+    private void NoteArrival(FrameHeader header, long ticks)
+    {
+        if (header.Length > FrameStream.SmallPayloadBytes)
+        {
+            _arrivedBytes += header.Length;
+            _arrivedTicks += ticks;
         }
     }
 
@@ -180,25 +234,50 @@ public sealed class EpochReceiver : IDisposable
 
     private void ReadInto(EpochBuffer epoch, FrameHeader header, bool device)
     {
+        if (header.IsCompressed)
+        {
+            for (var content = Decompressed(header); !content.IsEmpty;)
+            {
+                var space = Space(epoch, content.Length, device);
+                content[..space.Length].CopyTo(space);
+                content = content[space.Length..];
+                Filled(epoch, space.Length, device);
+            }
+            return;
+        }
         // A frame is at most a chunk long but may meet a part-filled one: check the whole before any of it counts.
         var left = header.Length;
         var crc = uint.MaxValue;
+        long ticks = 0;
         while (left > 0)
         {
-            var space = device ? epoch.DeviceSpace() : epoch.RamSpace();
-            space = space[..Math.Min(space.Length, left)];
+            var space = Space(epoch, left, device);
+            var begin = Stopwatch.GetTimestamp();
             _frames.ReadPiece(space, ref crc);
-            if (device)
-            {
-                epoch.DeviceFilled(space.Length);
-            }
-            else
-            {
-                epoch.RamFilled(space.Length);
-            }
+            ticks += Stopwatch.GetTimestamp() - begin;
+            Filled(epoch, space.Length, device);
             left -= space.Length;
         }
         header.CheckPayload(~crc);
+        NoteArrival(header, ticks);
+    }
+
+    private static Span<byte> Space(EpochBuffer epoch, int most, bool device)
+    {
+        var space = device ? epoch.DeviceSpace() : epoch.RamSpace();
+        return space[..Math.Min(space.Length, most)];
+    }
+
+    private static void Filled(EpochBuffer epoch, int bytes, bool device)
+    {
+        if (device)
+        {
+            epoch.DeviceFilled(bytes);
+        }
+        else
+        {
+            epoch.RamFilled(bytes);
+        }
     }
 
     private void Finish(EpochBuffer epoch, EpochEnd end)
@@ -212,6 +291,7 @@ public sealed class EpochReceiver : IDisposable
         }
         _filling = null;
         _lastWhole = epoch.Epoch;
+        SettleArrival();
         epoch.Complete();
         if (first)
         {
@@ -277,6 +357,15 @@ public sealed class EpochReceiver : IDisposable
             _settled = epoch;
             Monitor.PulseAll(_lock);
         }
+    }
+
+    private void SettleArrival()
+    {
+        lock (_lock)
+        {
+            _lastArrival = new Arrival(_arrivedBytes, (long)(_arrivedTicks * (1e9 / Stopwatch.Frequency)));
+        }
+        (_arrivedBytes, _arrivedTicks) = (0, 0);
     }
 
     /// <summary>The link stays open for a moment: the primary is told before this side leaves.</summary>

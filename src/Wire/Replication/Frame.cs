@@ -39,7 +39,7 @@ public enum FrameType : byte
     /// <summary>Ethernet frames that the guest sent in this epoch and that are held until its commit (<see cref="FrameBatch"/>). Before the epoch's end.</summary>
     Egress = 17,
 
-    /// <summary>Standby to primary: every epoch up to this one is whole here. Honoured for ever.</summary>
+    /// <summary>Standby to primary: every epoch up to this one is whole here (<see cref="Arrival"/>). Honoured for ever.</summary>
     Acknowledge = 20,
 
     /// <summary>Primary to standby: the role says <c>protected</c>.</summary>
@@ -66,10 +66,11 @@ public enum FrameType : byte
 
 /// <summary>
 /// The 32 bytes before every payload between two keepers, little-endian:
-/// magic "PLX1" (4) · version (1) · type (1) · reserved, zero (2) · payload length (4) · CRC-32C of the payload (4) · epoch (8) ·
-/// CRC-32C of the 24 bytes before (4) · reserved, zero (4).
+/// magic "PLX1" (4) · version (1) · type (1) · 1 if the payload is a <see cref="CompressedPayload"/>, else 0 (1) · reserved, zero (1) · payload length (4) ·
+/// CRC-32C of the payload (4) · epoch (8) · CRC-32C of the 24 bytes before (4) · reserved, zero (4).
 /// </summary>
-public readonly record struct FrameHeader(FrameType Type, int Length, uint PayloadCrc, long Epoch)
+/// <param name="Length">Of the payload as it is on the wire.</param>
+public readonly record struct FrameHeader(FrameType Type, int Length, uint PayloadCrc, long Epoch, bool IsCompressed = false)
 {
     public const int Bytes = 32;
     public const byte Version = 1;
@@ -86,6 +87,7 @@ public readonly record struct FrameHeader(FrameType Type, int Length, uint Paylo
         BinaryPrimitives.WriteUInt32LittleEndian(destination, Magic);
         destination[4] = Version;
         destination[5] = (byte)Type;
+        destination[6] = IsCompressed ? (byte)1 : (byte)0;
         BinaryPrimitives.WriteInt32LittleEndian(destination[8..], Length);
         BinaryPrimitives.WriteUInt32LittleEndian(destination[12..], PayloadCrc);
         BinaryPrimitives.WriteInt64LittleEndian(destination[16..], Epoch);
@@ -115,10 +117,14 @@ public readonly record struct FrameHeader(FrameType Type, int Length, uint Paylo
         {
             throw new WireFormatException($"a replication frame claims {length} bytes, the limit is {MaxPayloadBytes}");
         }
+        if (bytes[6] > 1)
+        {
+            throw new WireFormatException($"a replication frame is packed in the way {bytes[6]}, this keeper knows 0 and 1");
+        }
         return new FrameHeader(
             (FrameType)bytes[5], length,
             BinaryPrimitives.ReadUInt32LittleEndian(bytes[12..]),
-            BinaryPrimitives.ReadInt64LittleEndian(bytes[16..]));
+            BinaryPrimitives.ReadInt64LittleEndian(bytes[16..]), bytes[6] == 1);
     }
 
     /// <summary>Throws <see cref="WireFormatException"/> when the payload is not the one that was sent.</summary>

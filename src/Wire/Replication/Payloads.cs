@@ -66,7 +66,13 @@ public static class Dialect
     /// <summary>Understands <see cref="FrameType.Egress"/>.</summary>
     public const int Egress = 4;
 
-    public const int Newest = Egress;
+    /// <summary>
+    /// Understands <see cref="FrameHeader.IsCompressed"/> of Ram, Pages and DeviceState frames, and sends an <see cref="Arrival"/>. Only where the
+    /// library for it is; without it a keeper speaks the dialect before.
+    /// </summary>
+    public const int Compression = 5;
+
+    public const int Newest = Compression;
 }
 
 /// <summary>Closes an epoch: what the standby must have received, of Ram or Pages frames and of device state. 16 bytes, little-endian.</summary>

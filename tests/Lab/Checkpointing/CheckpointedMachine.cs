@@ -9,6 +9,7 @@ using Pollux.Qemu.Process;
 using Pollux.Qemu.Qmp;
 using Pollux.Qemu.Spec;
 using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Compression;
 using Pollux.Replication.Link;
 using Pollux.Replication.Scrubbing;
 using Pollux.Replication.Shipping;
@@ -47,7 +48,7 @@ internal sealed class CheckpointedMachine : IReceiverEvents, IAsyncDisposable
     private QmpSession? _qmp;
     private CheckpointChannel? _channel;
 
-    private CheckpointedMachine(string directory, QemuPaths paths, MemoryMap guestRam, MemoryMap imageRam, QemuProcess process)
+    private CheckpointedMachine(string directory, QemuPaths paths, MemoryMap guestRam, MemoryMap imageRam, QemuProcess process, CompressionMode compression)
     {
         (_directory, _paths, _guestRam, _imageRam, _process) = (directory, paths, guestRam, imageRam, process);
         _image = new StandbyImage(imageRam, QemuCommandLine.RamBlock);
@@ -55,7 +56,7 @@ internal sealed class CheckpointedMachine : IReceiverEvents, IAsyncDisposable
         listener.Start();
         var client = new TcpClient(AddressFamily.InterNetwork) { NoDelay = true };
         client.Connect((IPEndPoint)listener.LocalEndpoint);
-        var frames = new FrameStream(client.GetStream());
+        var frames = new EpochFrames(new FrameStream(client.GetStream()), compression);
         _sender = new LinkSender(frames, "test", _pool, null, Fail, new EpochEncoder(frames));
         _receiver = new EpochReceiver(new FrameStream(listener.AcceptTcpClient().GetStream()), _image, _standbyPool, "test", this);
         _receiver.Start();
@@ -66,6 +67,9 @@ internal sealed class CheckpointedMachine : IReceiverEvents, IAsyncDisposable
 
     /// <summary>What became of the pages of all epochs so far.</summary>
     public ShippingCounts Shipped => _sender.Counts;
+
+    /// <summary>What went over the link.</summary>
+    public LinkCounts Sent => _sender.Pieces.Counts;
 
     /// <summary>What hashing the most pages that a cut may take added to the guest's pause: the median so far.</summary>
     public double ScrubMicros => _scrubMicros.Order().ElementAt(_scrubMicros.Count / 2);
@@ -80,7 +84,8 @@ internal sealed class CheckpointedMachine : IReceiverEvents, IAsyncDisposable
 
     /// <summary>Boots the guest and waits until it is <paramref name="up"/>.</summary>
     /// <param name="more">Arguments beside those of the product.</param>
-    public static async Task<CheckpointedMachine> BootAsync(VmSpec spec, string[] more, Func<CheckpointedMachine, bool> up, string qemu = Stock)
+    public static async Task<CheckpointedMachine> BootAsync(VmSpec spec, string[] more, Func<CheckpointedMachine, bool> up, string qemu = Stock,
+        CompressionMode compression = CompressionMode.Never)
     {
         var version = await QemuVersion.OfAsync(qemu, CancellationToken.None);
         var bytes = QemuCommandLine.RamBytes(spec, version, spec.Accelerator);
@@ -90,7 +95,7 @@ internal sealed class CheckpointedMachine : IReceiverEvents, IAsyncDisposable
         var preload = spec.Accelerator == Accelerator.Tcg && version.NeedsTcgShim ? LabPrograms.ShimOfCheckout() : null;
         var process = QemuProcess.Start(new QemuLaunch(
             qemu, [.. QemuCommandLine.Build(spec, QemuSide.Primary, paths, version, spec.Accelerator), .. more], null, preload, paths.Log));
-        var machine = new CheckpointedMachine(directory, paths, guestRam, MemoryMap.AllocateAnonymous(bytes), process);
+        var machine = new CheckpointedMachine(directory, paths, guestRam, MemoryMap.AllocateAnonymous(bytes), process, compression);
         try
         {
             machine._qmp = await QmpSession.ConnectAsync(paths.Qmp, Patience, CancellationToken.None);

@@ -3,6 +3,7 @@ using Pollux.Core;
 using Pollux.Lab.Layout;
 using Pollux.Lab.Tests.Breadth;
 using Pollux.Qemu.Spec;
+using Pollux.Replication.Compression;
 using Xunit.Abstractions;
 
 namespace Pollux.Lab.Tests.Checkpointing;
@@ -22,24 +23,29 @@ public sealed class ImageEqualityTests(ITestOutputHelper output)
     private static string Cache => Path.Combine(LabPrograms.Find().Root, ".cache/guests");
 
     [Fact]
-    public Task LinuxUnderEmulation_DirtyingMemory_ImageEqualsItsRamAtEveryCut() => LinuxAsync("qemu-system-x86_64");
+    public Task LinuxUnderEmulation_DirtyingMemory_ImageEqualsItsRamAtEveryCut() => LinuxAsync("qemu-system-x86_64", CompressionMode.Always);
+
+    [Fact]
+    [Trait("Suite", "long")]
+    public Task LinuxUnderEmulation_NothingCompressed_ImageEqualsItsRamAtEveryCut() => LinuxAsync("qemu-system-x86_64", CompressionMode.Never);
 
     [Theory]
     [Trait("Suite", "long")]
     [InlineData("trixie")]
     [InlineData("trixie-backports")]
-    public async Task LinuxUnderTheQemuOfALaterDebian_ImageEqualsItsRamAtEveryCut(string suite) => await LinuxAsync(await UnpackedQemu.OfAsync(suite));
+    public async Task LinuxUnderTheQemuOfALaterDebian_ImageEqualsItsRamAtEveryCut(string suite) => await LinuxAsync(await UnpackedQemu.OfAsync(suite), CompressionMode.Always);
 
-    private async Task LinuxAsync(string qemu)
+    private async Task LinuxAsync(string qemu, CompressionMode compression)
     {
         var spec = Spec(Accelerator.Tcg, 192, Path.Combine(Cache, "redis/vmlinuz"), Path.Combine(Cache, "redis/initrd.gz"), "console=ttyS0 pollux.dirty=48:4000");
-        await using var machine = await CheckpointedMachine.BootAsync(spec, [], m => m.Console().Contains("starting redis", StringComparison.Ordinal), qemu);
+        await using var machine = await CheckpointedMachine.BootAsync(spec, [], m => m.Console().Contains("starting redis", StringComparison.Ordinal), qemu, compression);
         machine.CopyFirst();
         AssertEqual(machine);
         var pages = CutAndCompare(machine, epochs: 40);
         Assert.True(pages > 1000, $"the guest dirties memory: {pages} pages in all epochs");
         Say(machine);
         Assert.True(machine.Shipped.PartPages > 0, "some pages are sent in part");
+        Assert.Equal(compression == CompressionMode.Never, machine.Sent.CompressedFrames == 0);
     }
 
     [KvmFact]
@@ -81,6 +87,8 @@ public sealed class ImageEqualityTests(ITestOutputHelper output)
     {
         var s = machine.Shipped;
         output.WriteLine($"{s.ShippedBytes} of {s.CapturedBytes} bytes shipped; {s.UnchangedPages} unchanged, {s.ZeroPages} zero, {s.PartPages} in part, {s.WholePages} whole; {machine.ScrubbedPages} scrubbed in {machine.ScrubMicros:0} µs a cut");
+        var link = machine.Sent;
+        output.WriteLine($"{link.CompressedFrames} of {link.Frames} frames compressed; {link.SentBytes} bytes sent for {link.Bytes}, first copy {link.FirstSentBytes} for {link.FirstBytes}");
         Assert.True(machine.ScrubbedPages > 0);
     }
 

@@ -1,6 +1,7 @@
 using Pollux.Core;
 using Pollux.Linux.Memory;
 using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Compression;
 using Pollux.Replication.Link;
 using Pollux.Replication.Shipping;
 using Pollux.Replication.Standby;
@@ -46,7 +47,8 @@ internal sealed class Shipment : IReceiverEvents, IDisposable
         };
         _image = new StandbyImage(_ram, GuestMemory.RamBlock);
         _receiver = new EpochReceiver(new FrameStream(pipe.Reader), _image, _standbyPool, "shipment", this);
-        var frames = new FrameStream(pipe.Writer);
+        // A third of the seeds compress.
+        var frames = new EpochFrames(new FrameStream(pipe.Writer), new Random(seed ^ 1).Next(3) == 0 ? CompressionMode.Always : CompressionMode.Never);
         // Most seeds ship changes, as keepers do; the others what QEMU wrote.
         var encoder = new Random(~seed).Next(4) > 0 ? new EpochEncoder(frames) : null;
         _sender = new LinkSender(frames, "shipment", _primaryPool, null, _ => { }, encoder);

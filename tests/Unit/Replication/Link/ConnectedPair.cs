@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Pollux.Core;
 using Pollux.Linux.Memory;
 using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Compression;
 using Pollux.Replication.Link;
 using Pollux.Replication.Shipping;
 using Pollux.Replication.Standby;
@@ -21,7 +22,7 @@ internal sealed class ConnectedPair : IReceiverEvents, IDisposable
     private Epoch _whole = Epoch.None;
 
     /// <param name="encode">Ship changes, not pages.</param>
-    public ConnectedPair(long ramBytes, string block, bool encode = false)
+    public ConnectedPair(long ramBytes, string block, bool encode = false, CompressionMode compression = CompressionMode.Never)
     {
         Ram = MemoryMap.AllocateAnonymous(ramBytes);
         _image = new StandbyImage(Ram, block);
@@ -31,7 +32,8 @@ internal sealed class ConnectedPair : IReceiverEvents, IDisposable
         client.Connect((IPEndPoint)listener.LocalEndpoint);
         _standbyFrames = new FrameStream(listener.AcceptTcpClient().GetStream());
         Frames = new FrameStream(client.GetStream());
-        Sender = new LinkSender(Frames, "test", PrimaryPool, null, why => Failure = why, encode ? new EpochEncoder(Frames) : null);
+        var pieces = new EpochFrames(Frames, compression);
+        Sender = new LinkSender(pieces, "test", PrimaryPool, null, why => Failure = why, encode ? new EpochEncoder(pieces) : null);
         _receiver = new EpochReceiver(_standbyFrames, _image, StandbyPool, "test", this);
         _receiver.Start();
     }

@@ -1,5 +1,7 @@
 using Pollux.Core;
 using Pollux.Replication.Checkpointing;
+using Pollux.Replication.Compression;
+using Pollux.Replication.Link;
 using Pollux.Replication.Shipping;
 using Pollux.Simulation.Shipping;
 using Pollux.Unit.Tests.Replication.Link;
@@ -15,13 +17,14 @@ public sealed class EpochEncoderTests
     private const int BiosPages = 4;
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    public void Epochs_AThousandAtRandom_ImageEqualsTheGuestAfterEach(int seed)
+    [InlineData(1, CompressionMode.Never)]
+    [InlineData(2, CompressionMode.Never)]
+    [InlineData(3, CompressionMode.Always)]
+    [InlineData(4, CompressionMode.Auto)]
+    public void Epochs_AThousandAtRandom_ImageEqualsTheGuestAfterEach(int seed, CompressionMode compression)
     {
         var guest = new RandomGuest(seed);
-        using var pair = guest.Protect();
+        using var pair = guest.Protect(compression);
         for (var epoch = 1; epoch <= 1000; epoch++)
         {
             pair.Ship(epoch, guest.Run());
@@ -32,13 +35,18 @@ public sealed class EpochEncoderTests
         Assert.True(counts is { UnchangedPages: > 0, ZeroPages: > 0, PartPages: > 0, WholePages: > 0 }, "every kind of page came");
         Assert.True(counts.ShippedBytes < counts.CapturedBytes / 2, $"{counts.ShippedBytes} of {counts.CapturedBytes} bytes");
         Assert.Equal(0, pair.PrimaryPool.UsedBytes);
+        var link = pair.Sender.Pieces.Counts;
+        Assert.Equal(compression == CompressionMode.Never, link.CompressedFrames == 0);
+        Assert.InRange(link.SentBytes, 1, link.Bytes);
     }
 
-    [Fact]
-    public void Epochs_LargerThanChunksAndFrames_ImageEqualsTheGuest()
+    [Theory]
+    [InlineData(CompressionMode.Never)]
+    [InlineData(CompressionMode.Always)]
+    public void Epochs_LargerThanChunksAndFrames_ImageEqualsTheGuest(CompressionMode compression)
     {
         var guest = new RandomGuest(4);
-        using var pair = guest.Protect();
+        using var pair = guest.Protect(compression);
         for (var epoch = 1; epoch <= 20; epoch++)
         {
             pair.Ship(epoch, guest.RewriteAll());
@@ -139,7 +147,7 @@ public sealed class EpochEncoderTests
     public void Encode_AfterWarmUp_AllocatesNothingPerPage()
     {
         var guest = new RandomGuest(10);
-        using var encoder = new EpochEncoder(new Pollux.Replication.Link.FrameStream(Stream.Null));
+        using var encoder = new EpochEncoder(new EpochFrames(new FrameStream(Stream.Null)));
         encoder.First(guest.FirstCopy());
         encoder.Encode(new Epoch(1), guest.RewriteAll());
         encoder.Finish();
@@ -175,9 +183,9 @@ public sealed class EpochEncoderTests
         }
 
         /// <summary>The first copy, on a new standby.</summary>
-        public ConnectedPair Protect()
+        public ConnectedPair Protect(CompressionMode compression = CompressionMode.Never)
         {
-            var pair = new ConnectedPair(RamPages * PageBytes, "ram0", encode: true);
+            var pair = new ConnectedPair(RamPages * PageBytes, "ram0", encode: true, compression);
             pair.Ship(0, FirstCopy());
             pair.WaitApplied(0);
             AssertEquals(pair, 0);
