@@ -75,14 +75,15 @@ internal static class BenchCommand
 
     private static Command Shipping()
     {
-        var seconds = new Option<double>("--seconds") { Description = "for each workload, after five seconds of warming up", DefaultValueFactory = _ => 6 };
-        return new Command("shipping", "What is on the link of what was captured, by what the guest writes: dirty pages against their changes") { seconds, Json }
-            .WithExamples("pollux bench shipping", "pollux bench shipping --seconds 20 --json shipping.json")
+        var seconds = new Option<double>("--seconds") { Description = "for each row, after four seconds of warming up", DefaultValueFactory = _ => 5 };
+        var mbit = new Option<string>("--mbit") { Description = "rates of the link on which compression is compared, beside an unlimited one; a list", DefaultValueFactory = _ => "1000,100" };
+        return new Command("shipping", "What is on the link of what was captured: dirty pages against their changes, compressed and not") { seconds, mbit, Json }
+            .WithExamples("pollux bench shipping", "pollux bench shipping --seconds 20 --mbit 2500,100,20 --json shipping.json")
             .Does(invocation => InLabAsync(invocation, async lab =>
             {
-                var report = await LabBench.ShippingAsync(
-                    lab, TimeSpan.FromSeconds(invocation.Get(seconds)), new ProgressLines(invocation), invocation.Cancellation);
-                await WriteAsync(invocation, report, BenchJson.Default.ShippingReport, Write);
+                var report = await ShippingBench.RunAsync(
+                    lab, TimeSpan.FromSeconds(invocation.Get(seconds)), Numbers(invocation.Get(mbit)!, 1, 10_000), new ProgressLines(invocation), invocation.Cancellation);
+                await WriteAsync(invocation, report, BenchJson.Default.ShippingReport, ShippingTables.Write);
             }));
     }
 
@@ -163,24 +164,6 @@ internal static class BenchCommand
         console.Write(table);
     }
 
-    private static void Write(IAnsiConsole console, ShippingReport report)
-    {
-        Head(console, report.Host, report.QemuVersion, report.Accelerator);
-        var table = new Table().Border(TableBorder.Simple).AddColumns(
-            "guest", "shipping", "captured", "shipped", "share", "unchanged", "zero", "in part", "whole", "table", "requests/s", "checkpoints/s", "pause p50", "keeper CPUs");
-        foreach (var row in report.Rows)
-        {
-            var pages = row.UnchangedPages + row.ZeroPages + row.PartPages + row.WholePages;
-            string Share(long count) => pages == 0 ? "" : $"{Number(Math.Round(100.0 * count / pages))} %";
-            table.AddRow(
-                row.Workload, row.Shipping, $"{row.CapturedBytes >> 20} MiB", $"{row.ShippedBytes >> 20} MiB",
-                $"{Number(Math.Round(100.0 * row.ShippedBytes / Math.Max(1, row.CapturedBytes), 1))} %",
-                Share(row.UnchangedPages), Share(row.ZeroPages), Share(row.PartPages), Share(row.WholePages), pages == 0 ? "" : $"{Number(row.TableBytes / (double)(1 << 20))} MiB",
-                Number(Math.Round(row.RequestsPerSecond)), Number(Math.Round(row.CheckpointsPerSecond)), $"{Number(row.PauseMsP50)} ms", Number(row.KeeperCpus));
-        }
-        console.Write(table);
-    }
-
     private static void Write(IAnsiConsole console, ClockReport report)
     {
         Head(console, report.Host, report.QemuVersion, report.Accelerator);
@@ -195,7 +178,7 @@ internal static class BenchCommand
         console.Write(table);
     }
 
-    private static void Head(IAnsiConsole console, BenchHost host, string qemu, string accelerator) => console.WriteLine($"{host}, QEMU {qemu} ({accelerator})");
+    internal static void Head(IAnsiConsole console, BenchHost host, string qemu, string accelerator) => console.WriteLine($"{host}, QEMU {qemu} ({accelerator})");
 
     private static Task WriteAsync<T>(Invocation invocation, T report, JsonTypeInfo<T> type, Action<IAnsiConsole, T> table) => WriteAsync(invocation, Json, report, type, table);
 

@@ -25,15 +25,35 @@ public sealed record RoundTripRow(string Mode, LatencySummary RoundTripMs, doubl
 
 public sealed record RoundTripReport(BenchHost Host, string QemuVersion, string Accelerator, IReadOnlyList<RoundTripRow> Rows);
 
-/// <summary>What was on the link of what was captured, after the first copy.</summary>
+/// <summary>What was shipped of what was captured, after the first copy; nothing is compressed.</summary>
 /// <param name="Shipping">pages or changes.</param>
+/// <param name="ShippedBytes">Of memory.</param>
+/// <param name="SentBytes">With devices' state and the headers of frames.</param>
 /// <param name="TableBytes">What the primary's hashes take at the end.</param>
 /// <param name="KeeperCpus">Processors that the primary's keeper kept busy: 1 is one of them.</param>
+/// <param name="KeeperMsPerMiB">Their time for a MiB captured.</param>
 public sealed record ShippingRow(
-    string Workload, string Shipping, long CapturedBytes, long ShippedBytes, long UnchangedPages, long ZeroPages, long PartPages, long WholePages, long TableBytes,
-    double RequestsPerSecond, double CheckpointsPerSecond, double PauseMsP50, double KeeperCpus);
+    string Workload, string Shipping, long CapturedBytes, long ShippedBytes, long SentBytes, long UnchangedPages, long ZeroPages, long PartPages, long WholePages, long TableBytes,
+    double RequestsPerSecond, double CheckpointsPerSecond, double PauseMsP50, double KeeperCpus, double KeeperMsPerMiB);
 
-public sealed record ShippingReport(BenchHost Host, string QemuVersion, string Accelerator, IReadOnlyList<ShippingRow> Rows);
+/// <summary>What compression does to one guest, by the link. Bytes are of memory, devices' state and frames' headers, without TLS.</summary>
+/// <param name="Mbit">The link's rate; null: as fast as this machine is.</param>
+/// <param name="Compression">never, always or auto.</param>
+/// <param name="ProtectSeconds">From the wish to <c>protected</c>; the rehearsal is in it.</param>
+/// <param name="FirstBytes">The first copy, not compressed.</param>
+/// <param name="FirstSentBytes">The first copy, as it was sent.</param>
+/// <param name="Bytes">Of the epochs of the window, not compressed.</param>
+/// <param name="SentBytes">The same, as they were sent.</param>
+/// <param name="CompressedShare">Of the window's frames.</param>
+/// <param name="KeeperMsPerMiB">The primary's keeper's time on processors, for a MiB captured.</param>
+/// <param name="StandbyMsPerMiB">Likewise the standby's keeper's.</param>
+public sealed record CompressionRow(
+    string Workload, int? Mbit, string Compression, double ProtectSeconds, long FirstBytes, long FirstSentBytes, long CapturedBytes, long Bytes, long SentBytes, double CompressedShare,
+    double RequestsPerSecond, LatencySummary RoundTripMs, double CheckpointsPerSecond, double PauseMsP50, double KeeperMsPerMiB, double StandbyMsPerMiB);
+
+/// <param name="LoadAfter">The load average of one minute at the end; the command itself makes some.</param>
+public sealed record ShippingReport(
+    BenchHost Host, string QemuVersion, string Accelerator, IReadOnlyList<ShippingRow> Rows, IReadOnlyList<CompressionRow> Compression, double LoadAfter);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(CheckpointReport))]

@@ -12,18 +12,8 @@ namespace Pollux.Lab.Bench;
 /// <summary>Benchmarks of the real pair, in a lab of two hosts with the Redis guest.</summary>
 public static class LabBench
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
+    internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan Settling = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan Warming = TimeSpan.FromSeconds(5);
-
-    /// <summary>What the guest does beside serving Redis: 4,000 pages a second within 32 MiB (guest/redis/dirty.c).</summary>
-    private static readonly (string Name, string Argument)[] ShippingWorkloads =
-    [
-        ("redis", ""),
-        ("redis, and a word of each page", "pollux.dirty=32:4000:word"),
-        ("redis, and pages rewritten with what they held", "pollux.dirty=32:4000:same"),
-        ("redis, and pages of random bytes", "pollux.dirty=32:4000:random"),
-    ];
 
     /// <summary>Takeover by the guest's RAM: for each size, the host of a protected VM loses its power.</summary>
     public static async Task<TakeoverReport> TakeoverAsync(
@@ -83,62 +73,6 @@ public static class LabBench
         }
     }
 
-    /// <summary>What is on the link of what was captured, by what the guest does, as dirty pages and as their changes. One client in a closed loop.</summary>
-    public static async Task<ShippingReport> ShippingAsync(LabCluster lab, TimeSpan each, IProgress<string> progress, CancellationToken cancellation)
-    {
-        var host = BenchHost.Here();
-        var rows = new List<ShippingRow>();
-        KeeperStatus? keeper = null;
-        foreach (var (workload, argument) in ShippingWorkloads)
-        {
-            foreach (var shipping in (string[])["pages", "changes"])
-            {
-                progress.Report($"{workload}, {shipping}");
-                var vm = await StartAsync(lab, "redis", 256, cancellation, s => s with
-                {
-                    CommandLine = $"{s.CommandLine} {argument}",
-                    FaultTolerance = s.FaultTolerance with { Shipping = shipping },
-                }).ConfigureAwait(false);
-                var load = await RedisGuest.LoadAsync(lab, 1, Patience, cancellation).ConfigureAwait(false);
-                await using (load.ConfigureAwait(false))
-                {
-                    await vm.ProtectAsync(cancellation).ConfigureAwait(false);
-                    keeper = PrimaryOf(await vm.UntilAsync(v => v.State == "protected", "protected", Patience, cancellation).ConfigureAwait(false));
-                    // Until most pages that will be written have been sent once.
-                    await Task.Delay(Warming, cancellation).ConfigureAwait(false);
-                    rows.Add(await ShippingRowAsync(workload, shipping, lab, vm, load, each, cancellation).ConfigureAwait(false));
-                }
-                await vm.DeleteAsync(cancellation).ConfigureAwait(false);
-            }
-        }
-        return new ShippingReport(host, keeper?.QemuVersion ?? "", keeper?.Accelerator ?? "", rows);
-    }
-
-    private static async Task<ShippingRow> ShippingRowAsync(
-        string workload, string shipping, LabCluster lab, LabVm vm, RedisLoad load, TimeSpan each, CancellationToken cancellation)
-    {
-        var before = await vm.ShowAsync(cancellation).ConfigureAwait(false);
-        var keeper = CpuTime(lab[before.Host.Value].FindKeepers(vm.Name).Single());
-        var begin = Stopwatch.GetTimestamp();
-        await Task.Delay(each, cancellation).ConfigureAwait(false);
-        var end = Stopwatch.GetTimestamp();
-        var after = await vm.ShowAsync(cancellation).ConfigureAwait(false);
-        var cpu = CpuTime(lab[before.Host.Value].FindKeepers(vm.Name).Single()) - keeper;
-        var seconds = Stopwatch.GetElapsedTime(begin, end).TotalSeconds;
-        var (a, b) = (PrimaryOf(before), PrimaryOf(after));
-        var (was, now) = (a.Shipping!, b.Shipping!);
-        return new ShippingRow(
-            workload, shipping, now.CapturedBytes - was.CapturedBytes, now.ShippedBytes - was.ShippedBytes,
-            now.UnchangedPages - was.UnchangedPages, now.ZeroPages - was.ZeroPages, now.PartPages - was.PartPages, now.WholePages - was.WholePages, now.TableBytes,
-            load.Log.RoundTripsBetween(begin, end).Count / seconds, (b.Checkpoints.Count - a.Checkpoints.Count) / seconds, b.Checkpoints.PauseMs.P50, cpu.TotalSeconds / seconds);
-    }
-
-    private static TimeSpan CpuTime(int process)
-    {
-        using var seen = Process.GetProcessById(process);
-        return seen.TotalProcessorTime;
-    }
-
     private static async Task<RoundTripRow> MeasureAsync(
         string mode, LabVm vm, RedisLoad load, TimeSpan each, IProgress<string> progress, CancellationToken cancellation)
     {
@@ -167,7 +101,7 @@ public static class LabBench
         return PrimaryOf(after);
     }
 
-    private static async Task<LabVm> StartAsync(LabCluster lab, string name, int memoryMiB, CancellationToken cancellation, Func<VmSpec, VmSpec>? change = null)
+    internal static async Task<LabVm> StartAsync(LabCluster lab, string name, int memoryMiB, CancellationToken cancellation, Func<VmSpec, VmSpec>? change = null)
     {
         var vm = await RedisGuest.StartAsync(lab, example =>
         {
@@ -180,5 +114,5 @@ public static class LabBench
 
     private static KeeperStatus? PrimaryIn(VmDocument vm) => vm.KeeperOn(vm.Host);
 
-    private static KeeperStatus PrimaryOf(VmDocument vm) => PrimaryIn(vm) ?? throw new PolluxException($"the keeper of {vm.Name} on {vm.Host} does not answer");
+    internal static KeeperStatus PrimaryOf(VmDocument vm) => PrimaryIn(vm) ?? throw new PolluxException($"the keeper of {vm.Name} on {vm.Host} does not answer");
 }

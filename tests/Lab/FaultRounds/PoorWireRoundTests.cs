@@ -1,6 +1,7 @@
 using Pollux.Cluster.Api;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
+using Pollux.Lab.Faults;
 using Pollux.Lab.Hosts;
 using Pollux.Lab.Vms;
 using Xunit.Abstractions;
@@ -17,6 +18,7 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
     /// <summary>A keeper with its code, its heap and its threads, without the buffers.</summary>
     private const long KeeperBytes = 128L << 20;
 
+    private static readonly ProtectionSettings AsItIs = new(Compression: "never");
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     [Fact]
@@ -25,6 +27,7 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
         await lab.RoundAsync("slow link", output, async () =>
         {
             await using var round = await Round.BeginAsync(lab, 1);
+            await lab.Vm.SetAsync(AsItIs); // what the flood writes repeats itself
             var struck = await lab.Cluster.Wires.SlowAsync(round.Primary, round.Standby, SlowMbit);
             await using var flood = WriteFlood.Start(lab);
             var peak = await WatchAsync(round, flood);
@@ -34,7 +37,7 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
             // The buffers shrink after eight quiet periods of sixteen checkpoints each: more checkpoints, sooner.
             await lab.Vm.SetAsync(new ProtectionSettings(IntervalMs: 20));
             await lab.Vm.UntilAsync(v => v.KeeperOn(v.Host)!.Buffers.AllocatedBytes < peak.AllocatedBytes, "done with its large buffers", Patience);
-            await lab.Vm.SetAsync(new ProtectionSettings(IntervalMs: 100));
+            await lab.Vm.SetAsync(new ProtectionSettings(IntervalMs: 100, Compression: "auto"));
             return await round.EndAsync(struck);
         });
     }
@@ -48,6 +51,7 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
         {
             await using var round = await Round.BeginAsync(lab, 1);
             var before = await lab.Vm.ShowAsync();
+            await lab.Vm.SetAsync(AsItIs);
             var struck = await lab.Cluster.Wires.SlowAsync(round.Primary, round.Standby, VerySlowMbit);
             await using var flood = WriteFlood.Start(lab);
             await Polling.UntilAsync(async c => flood.Rounds >= 1 && Primary(await lab.Vm.ShowAsync(c)).Buffers.WaitedForSpace >= 1, 2 * Patience, () => "the link is too slow for one round of writing");
@@ -56,7 +60,35 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
             await lab.Cluster.Wires.HealAsync();
             await round.AnsweredAsync();
             Assert.Equal(before.Role, (await lab.Vm.ShowAsync()).Role);
+            await lab.Vm.SetAsync(new ProtectionSettings(Compression: "auto"));
             return await round.EndAsync(struck);
+        });
+    }
+
+    /// <summary>Everything compressed, and the primary's host loses its power in the middle of it: what is judged is the guest on the image that was made of it.</summary>
+    [Fact]
+    [Trait("Suite", "long")]
+    public async Task SlowLinkCompressed_TakeoverLosesNothing()
+    {
+        await lab.RoundAsync("power-off over a slow link, compressed", output, async () =>
+        {
+            await using var round = await Round.BeginAsync(lab, 1);
+            await lab.Vm.SetAsync(new ProtectionSettings(Compression: "always"));
+            await lab.Cluster.Wires.SlowAsync(round.Primary, round.Standby, SlowMbit);
+            await using var flood = WriteFlood.Start(lab);
+            await Polling.UntilAsync(() => flood.Rounds >= 3, Patience, () => $"{flood.Rounds} rounds of writing");
+            await round.AnsweredAsync(20);
+            var link = Primary(await lab.Vm.ShowAsync()).Shipping!.Link!;
+            output.WriteLine($"{link.CompressedFrames} of {link.Frames} frames compressed, {link.SentBytes} bytes sent for {link.Bytes}");
+            Assert.True(link.SentBytes < link.Bytes / 2, "the flood is compressed");
+            await flood.StopAsync();
+            var struck = round.Strike(new LabFault.PowerOff(round.Primary));
+            var silent = await lab.DeadAsync(struck);
+            await round.AnsweredSinceAsync(struck, "power-off");
+            await lab.Vm.SetAsync(new ProtectionSettings(Compression: "auto"));
+            var result = await round.EndAsync(struck, silent);
+            Assert.True(result.IsTakeover);
+            return result;
         });
     }
 

@@ -7,8 +7,8 @@ namespace Pollux.Lab.Tests.FaultRounds;
 [Collection(ProtectedLabTests.Name)]
 public sealed class SettingsTests(ProtectedLab lab)
 {
-    private static readonly ProtectionSettings Changed = new(Trigger: "periodic", IntervalMs: 40, DetectionMs: 400);
-    private static readonly ProtectionSettings AsBefore = new(Trigger: "adaptive", IntervalMs: 100, DetectionMs: 150);
+    private static readonly ProtectionSettings Changed = new(Trigger: "periodic", IntervalMs: 40, DetectionMs: 400, Compression: "always");
+    private static readonly ProtectionSettings AsBefore = new(Trigger: "adaptive", IntervalMs: 100, DetectionMs: 150, Compression: "auto");
 
     [Fact]
     public async Task Settings_ChangedWhileItRuns_OutliveATakeover()
@@ -33,7 +33,7 @@ public sealed class SettingsTests(ProtectedLab lab)
         foreach (var host in new[] { whole.Role!.Primary.Host, whole.Role.Standby!.Host })
         {
             var settings = whole.KeeperOn(host)!.Settings;
-            Assert.Equal((Changed.Trigger, Changed.IntervalMs, Changed.DetectionMs), (settings.Trigger, settings.IntervalMs, settings.DetectionMs));
+            Assert.Equal((Changed.Trigger, Changed.IntervalMs, Changed.DetectionMs, Changed.Compression), (settings.Trigger, settings.IntervalMs, settings.DetectionMs, settings.Compression));
         }
     }
 }

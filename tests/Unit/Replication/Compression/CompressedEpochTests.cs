@@ -75,7 +75,7 @@ public sealed class CompressedEpochTests
     }
 
     [Fact]
-    public void Link_WithAnyBitOfACompressedEpochFlipped_NeverAppliesIt()
+    public void Link_WithAnyBitOfACompressedEpochFlipped_AppliesNothingElse()
     {
         var stream = new MemoryStream();
         using var frames = new EpochFrames(new FrameStream(stream), CompressionMode.Always);
@@ -87,12 +87,8 @@ public sealed class CompressedEpochTests
         for (var round = 0; round < 300; round++)
         {
             var bytes = stream.ToArray();
-            var at = random.Next(before, bytes.Length);
-            if ((at - before) % FrameHeader.Bytes < 28)
-            {
-                bytes[at] ^= (byte)(1 << random.Next(8));
-                Assert.InRange(Receive(bytes), 1, 2);
-            }
+            bytes[random.Next(before, bytes.Length)] ^= (byte)(1 << random.Next(8));
+            Assert.InRange(Receive(bytes), 1, 2); // 2: the bit was one of a header's reserved ones
         }
     }
 
