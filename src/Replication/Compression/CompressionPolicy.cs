@@ -15,11 +15,14 @@ public enum FrameContent
 /// since neither sees all: a write blocks only once the sockets' buffers are full, so that at a small epoch it tells nothing of a slow
 /// link; then the standby's time between a frame's header and its last byte does. The dearer of the two counts.
 ///
-/// One frame in <see cref="ProbeEvery"/> goes the other way, so that what is not done is known too.
+/// Now and then a frame goes the other way, so that what is not done is known too.
 /// </summary>
 public sealed class CompressionPolicy
 {
     private const int ProbeEvery = 64;
+
+    /// <summary>What is not compressed is probed after so much of it too: a first copy has large frames, and few.</summary>
+    private const int ProbeEveryBytes = 4 << 20;
 
     /// <summary>Before anything is decided. The first call of a library is no measure.</summary>
     private const int FirstProbes = 3;
@@ -50,21 +53,20 @@ public sealed class CompressionPolicy
     /// <summary>What carrying a byte takes; 0: not known yet.</summary>
     public double CarryNs => Math.Max(_written.Value, _arrived.Value);
 
-    /// <summary>Whether the next frame is to be compressed.</summary>
-    public bool Decide(FrameContent content)
+    /// <summary>Whether the next frame, of so many bytes, is to be compressed.</summary>
+    public bool Decide(FrameContent content, int bytes)
     {
         if (Mode != CompressionMode.Auto)
         {
             return Mode == CompressionMode.Always;
         }
         var yield = _yields[(int)content];
-        yield.Frames++;
         if (yield.Share.Count < FirstProbes)
         {
             return true;
         }
         yield.Weigh(CarryNs);
-        return yield.Frames % ProbeEvery == 0 ? !yield.IsOn : yield.IsOn;
+        return yield.IsProbe(bytes) ? !yield.IsOn : yield.IsOn;
     }
 
     /// <summary>A frame was compressed.</summary>
@@ -108,14 +110,33 @@ public sealed class CompressionPolicy
     {
         public RecentMedian Share { get; } = new(YieldSamples);
         public RecentMedian CompressNs { get; } = new(YieldSamples);
-        public long Frames { get; set; }
         public bool IsOn { get; private set; }
+
+        private int _frames;
+        private int _bytes;
+
+        /// <summary>Counts the next frame. What is compressed needs no probe for its bytes: large frames tell of the link in either way.</summary>
+        public bool IsProbe(int bytes)
+        {
+            _bytes += bytes;
+            if (++_frames < ProbeEvery && (IsOn || _bytes < ProbeEveryBytes))
+            {
+                return false;
+            }
+            (_frames, _bytes) = (0, 0);
+            return true;
+        }
 
         public void Weigh(double carryNs)
         {
+            var was = IsOn;
             var saved = (1 - Share.Value) * carryNs;
             var cost = CompressNs.Value * (1 + DecompressionShare);
             IsOn = saved > cost * (IsOn ? OffBelow : OnAbove);
+            if (IsOn != was)
+            {
+                (_frames, _bytes) = (0, 0);
+            }
         }
     }
 }

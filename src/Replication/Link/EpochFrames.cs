@@ -71,7 +71,7 @@ public sealed class EpochFrames(FrameStream frames, CompressionMode mode = Compr
     public void Write(FrameType type, long epoch, ReadOnlySpan<byte> payload)
     {
         var content = type == FrameType.DeviceState ? FrameContent.DeviceState : FrameContent.Memory;
-        var compressed = payload.Length >= LeastBytes && ShallCompress(content) ? Compress(content, payload) : default;
+        var compressed = payload.Length >= LeastBytes && ShallCompress(content, payload.Length) ? Compress(content, payload) : default;
         var isCompressed = !compressed.IsEmpty;
         var bytes = isCompressed ? compressed.Length : payload.Length;
         var begin = Stopwatch.GetTimestamp();
@@ -86,11 +86,11 @@ public sealed class EpochFrames(FrameStream frames, CompressionMode mode = Compr
 
     public void Dispose() => _compressor?.Dispose();
 
-    private bool ShallCompress(FrameContent content)
+    private bool ShallCompress(FrameContent content, int bytes)
     {
         lock (_lock)
         {
-            return CannotCompress is null && _policy.Decide(content);
+            return CannotCompress is null && _policy.Decide(content, bytes);
         }
     }
 
