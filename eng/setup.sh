@@ -21,7 +21,7 @@ flock 9
 log=.cache/setup.log
 : > "$log"
 configuration=${POLLUX_CONFIGURATION:-Release}
-packages=(qemu-system-x86 iproute2 nftables tcpdump tini gcc binutils libc6-dev busybox-static cpio xz-utils procps util-linux)
+packages=(qemu-system-x86 iproute2 nftables tcpdump tini gcc binutils libc6-dev liblz4-1 busybox-static cpio xz-utils procps util-linux)
 
 # step TEXT COMMAND…: runs the command with its output in the log; says how long it took, or shows the log's end.
 step() {

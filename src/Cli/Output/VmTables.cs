@@ -24,7 +24,7 @@ internal static class VmTables
                 vm.Name.Value, vm.State, vm.Host.Value, vm.Standby?.Value ?? "-",
                 checkpoints is null ? "-" : Number(checkpoints.PerSecond), checkpoints is null ? "-" : $"{Number(checkpoints.PauseMs.P50)} ms",
                 checkpoints is null ? "-" : $"{Number(checkpoints.PauseMs.P99)} ms", checkpoints is null ? "-" : $"{Whole(checkpoints.LagMs)} ms",
-                keeper?.Shipping is { } link ? PerSecond(link.ShippedBytesPerSecond) : "-", Markup.Escape(vm.Note));
+                keeper?.Shipping is { } link ? PerSecond(link.Link?.SentBytesPerSecond ?? link.ShippedBytesPerSecond) : "-", Markup.Escape(vm.Note));
         }
         console.Write(table);
         if (vms.Any(v => PrimaryOf(v)?.Checkpoints is { Count: > 0 }))
