@@ -204,8 +204,8 @@ internal sealed partial class KeeperProcess
     {
         var counts = pieces.Counts;
         return new LinkStatus(
-            pieces.IsCompressing, counts.Bytes, counts.SentBytes, counts.FirstBytes, counts.FirstSentBytes, counts.Frames, counts.CompressedFrames, sentPerSecond,
-            pieces.CannotCompress);
+            pieces.IsCompressing, counts.Bytes, counts.SentBytes, counts.FirstBytes, counts.FirstSentBytes,
+            counts.MemoryFrames, counts.DeviceFrames, counts.CompressedMemoryFrames, counts.CompressedDeviceFrames, sentPerSecond, pieces.CannotCompress);
     }
 
     private ScrubStatus? ScrubStatus()

@@ -95,7 +95,7 @@ internal static class MetricsPage
         {
             new Sample(k.Shipping!.Link!.FirstBytes, Vm(k), ("copy", "first")), new Sample(k.Shipping.Link.Bytes, Vm(k), ("copy", "changes")),
         }));
-        page.Gauge("pollux_vm_link_compressed", "1 while what goes over the link is compressed.", links.Select(k => new Sample(k.Shipping!.Link!.IsCompressing ? 1 : 0, Vm(k))));
+        page.Gauge("pollux_vm_link_compressed", "1 while the memory that goes over the link is compressed.", links.Select(k => new Sample(k.Shipping!.Link!.IsCompressing ? 1 : 0, Vm(k))));
         page.Counter("pollux_vm_pages_total", "Dirty pages by what was shipped of them.", primaries.SelectMany(k => new[]
         {
             new Sample(k.Shipping!.UnchangedPages, Vm(k), ("shipped", "nothing")), new Sample(k.Shipping.ZeroPages, Vm(k), ("shipped", "zero")),

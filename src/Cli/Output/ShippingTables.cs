@@ -35,13 +35,13 @@ internal static class ShippingTables
     private static void WriteCompression(IAnsiConsole console, IReadOnlyList<CompressionRow> rows)
     {
         var table = new Table().Border(TableBorder.Simple).AddColumns(
-            "link", "compression", "protected after", "first copy", "sent", "epochs", "sent", "share", "frames compressed", "requests/s", "round trip p50", "p99", "pause p50",
+            "link", "compression", "protected after", "first copy", "sent", "epochs", "sent", "share", "memory compressed", "devices", "requests/s", "round trip p50", "p99", "pause p50",
             "keeper CPU, standby's, per MiB captured");
         foreach (var row in rows)
         {
             table.AddRow(
                 row.Mbit is { } mbit ? $"{mbit} Mbit/s" : "unlimited", row.Compression, $"{Number(Math.Round(row.ProtectSeconds, 1))} s", MiB(row.FirstBytes), MiB(row.FirstSentBytes),
-                MiB(row.Bytes), MiB(row.SentBytes), Percent(row.SentBytes, row.Bytes), $"{Whole(100 * row.CompressedShare)} %", Whole(row.RequestsPerSecond),
+                MiB(row.Bytes), MiB(row.SentBytes), Percent(row.SentBytes, row.Bytes), $"{Whole(100 * row.CompressedMemory)} %", $"{Whole(100 * row.CompressedDevices)} %", Whole(row.RequestsPerSecond),
                 $"{Number(row.RoundTripMs.P50)} ms", $"{Number(row.RoundTripMs.P99)} ms", $"{Number(row.PauseMsP50)} ms", $"{Number(row.KeeperMsPerMiB)} ms, {Number(row.StandbyMsPerMiB)} ms");
         }
         console.Write(table);

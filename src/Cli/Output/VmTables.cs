@@ -104,7 +104,7 @@ internal static class VmTables
     {
         row("", link.CannotCompress is { } why
             ? $"never compressed: {why}"
-            : $"compression {mode ?? "auto"}: {(link.IsCompressing ? "compressed now" : "not compressed now")}, {link.CompressedFrames} of {link.Frames} frames so far");
+            : $"compression {mode ?? "auto"}: memory is {(link.IsCompressing ? "" : "not ")}compressed now; compressed so far: {link.CompressedMemoryFrames} of {link.MemoryFrames} frames of memory, {link.CompressedDeviceFrames} of {link.DeviceFrames} of devices' state");
         row("", $"with devices' state {PerSecond(link.SentBytesPerSecond)} on the wire, {window}; in all {Size(link.SentBytes)} for {Size(link.Bytes)}; first copy {Size(link.FirstSentBytes)} for {Size(link.FirstBytes)}");
     }
 

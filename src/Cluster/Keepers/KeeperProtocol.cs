@@ -126,14 +126,15 @@ public sealed record ShippingStatus(long CapturedBytes, long ShippedBytes, long 
     double CapturedBytesPerSecond = 0, double ShippedBytesPerSecond = 0, LinkStatus? Link = null);
 
 /// <summary>What the epochs' memory and device state took on the link, with the headers of frames, without TLS.</summary>
-/// <param name="IsCompressing">What goes out is compressed now.</param>
+/// <param name="IsCompressing">Memory that goes out is compressed now.</param>
 /// <param name="Bytes">After the first copy, had nothing been compressed.</param>
 /// <param name="SentBytes">After the first copy, as it was sent.</param>
 /// <param name="FirstBytes">The first copy, had nothing been compressed.</param>
 /// <param name="FirstSentBytes">The first copy, as it was sent.</param>
 /// <param name="CannotCompress">Why it is never compressed, whatever the settings say; null: it may be.</param>
 public sealed record LinkStatus(
-    bool IsCompressing, long Bytes, long SentBytes, long FirstBytes, long FirstSentBytes, long Frames, long CompressedFrames, double SentBytesPerSecond = 0, string? CannotCompress = null);
+    bool IsCompressing, long Bytes, long SentBytes, long FirstBytes, long FirstSentBytes,
+    long MemoryFrames, long DeviceFrames, long CompressedMemoryFrames, long CompressedDeviceFrames, double SentBytesPerSecond = 0, string? CannotCompress = null);
 
 /// <summary>The memory of a primary's epochs on their way.</summary>
 /// <param name="PeakBytes">The most that was used at once in the last sixteen checkpoints that are over.</param>

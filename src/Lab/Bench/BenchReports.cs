@@ -44,11 +44,12 @@ public sealed record ShippingRow(
 /// <param name="FirstSentBytes">The first copy, as it was sent.</param>
 /// <param name="Bytes">Of the epochs of the window, not compressed.</param>
 /// <param name="SentBytes">The same, as they were sent.</param>
-/// <param name="CompressedShare">Of the window's frames.</param>
+/// <param name="CompressedMemory">Of the window's frames of memory, the share that was compressed.</param>
+/// <param name="CompressedDevices">Likewise of those of devices' state.</param>
 /// <param name="KeeperMsPerMiB">The primary's keeper's time on processors, for a MiB captured.</param>
 /// <param name="StandbyMsPerMiB">Likewise the standby's keeper's.</param>
 public sealed record CompressionRow(
-    string Workload, int? Mbit, string Compression, double ProtectSeconds, long FirstBytes, long FirstSentBytes, long CapturedBytes, long Bytes, long SentBytes, double CompressedShare,
+    string Workload, int? Mbit, string Compression, double ProtectSeconds, long FirstBytes, long FirstSentBytes, long CapturedBytes, long Bytes, long SentBytes, double CompressedMemory, double CompressedDevices,
     double RequestsPerSecond, LatencySummary RoundTripMs, double CheckpointsPerSecond, double PauseMsP50, double KeeperMsPerMiB, double StandbyMsPerMiB);
 
 /// <param name="LoadAfter">The load average of one minute at the end; the command itself makes some.</param>

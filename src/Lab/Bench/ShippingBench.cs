@@ -23,7 +23,7 @@ public static class ShippingBench
     private static readonly (string Name, string Argument, string[] Shipping)[] Workloads =
     [
         ("redis", "", ["pages", "changes"]),
-        ("redis, and a word of each page", "pollux.dirty=32:4000:word", ["pages", "changes"]),
+        ("redis, and a word of each page", "pollux.dirty=32:4000:word", ["changes"]),
         ("redis, and pages rewritten with what they held", "pollux.dirty=32:4000:same", ["changes"]),
         ("redis, and pages of random bytes", "pollux.dirty=32:4000:random", ["changes"]),
     ];
@@ -145,9 +145,12 @@ public static class ShippingBench
             var (was, now) = (Was.Link!, Is.Link!);
             return new CompressionRow(
                 workload, mbit, compression, protecting, now.FirstBytes, now.FirstSentBytes, Is.CapturedBytes - Was.CapturedBytes, now.Bytes - was.Bytes, now.SentBytes - was.SentBytes,
-                (now.CompressedFrames - was.CompressedFrames) / (double)Math.Max(1, now.Frames - was.Frames),
+                Share(now.CompressedMemoryFrames - was.CompressedMemoryFrames, now.MemoryFrames - was.MemoryFrames),
+                Share(now.CompressedDeviceFrames - was.CompressedDeviceFrames, now.DeviceFrames - was.DeviceFrames),
                 RequestsPerSecond, Trips, CheckpointsPerSecond, After.Checkpoints.PauseMs.P50, MsPerMiB(KeeperCpus), MsPerMiB(StandbyCpus));
         }
+
+        private static double Share(long part, long whole) => part / (double)Math.Max(1, whole);
 
         private double MsPerMiB(double cpus) => cpus * Seconds * 1000 / Math.Max(1, (Is.CapturedBytes - Was.CapturedBytes) / (double)(1 << 20));
 

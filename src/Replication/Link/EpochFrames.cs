@@ -81,7 +81,7 @@ public sealed class EpochFrames(FrameStream frames, CompressionMode mode = Compr
         {
             _policy.Written(bytes, ns);
         }
-        _counts.Count(epoch == 0, FrameHeader.Bytes + payload.Length, FrameHeader.Bytes + bytes, isCompressed);
+        _counts.Count(epoch == 0, content, FrameHeader.Bytes + payload.Length, FrameHeader.Bytes + bytes, isCompressed);
     }
 
     public void Dispose() => _compressor?.Dispose();
@@ -125,10 +125,14 @@ public struct LinkCounts
     /// <summary>Of all epochs after it, as it was sent.</summary>
     public long SentBytes { get; private set; }
 
-    public long Frames { get; private set; }
-    public long CompressedFrames { get; private set; }
+    public long MemoryFrames { get; private set; }
+    public long DeviceFrames { get; private set; }
+    public long CompressedMemoryFrames { get; private set; }
+    public long CompressedDeviceFrames { get; private set; }
+    public readonly long Frames => MemoryFrames + DeviceFrames;
+    public readonly long CompressedFrames => CompressedMemoryFrames + CompressedDeviceFrames;
 
-    internal void Count(bool isFirst, int bytes, int sent, bool isCompressed)
+    internal void Count(bool isFirst, FrameContent content, int bytes, int sent, bool isCompressed)
     {
         if (isFirst)
         {
@@ -140,7 +144,16 @@ public struct LinkCounts
             Bytes += bytes;
             SentBytes += sent;
         }
-        Frames++;
-        CompressedFrames += isCompressed ? 1 : 0;
+        var compressed = isCompressed ? 1 : 0;
+        if (content == FrameContent.Memory)
+        {
+            MemoryFrames++;
+            CompressedMemoryFrames += compressed;
+        }
+        else
+        {
+            DeviceFrames++;
+            CompressedDeviceFrames += compressed;
+        }
     }
 }

@@ -79,7 +79,7 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
             await Polling.UntilAsync(() => flood.Rounds >= 3, Patience, () => $"{flood.Rounds} rounds of writing");
             await round.AnsweredAsync(20);
             var link = Primary(await lab.Vm.ShowAsync()).Shipping!.Link!;
-            output.WriteLine($"{link.CompressedFrames} of {link.Frames} frames compressed, {link.SentBytes} bytes sent for {link.Bytes}");
+            output.WriteLine($"{link.CompressedMemoryFrames} of {link.MemoryFrames} frames of memory compressed, {link.SentBytes} bytes sent for {link.Bytes}");
             Assert.True(link.SentBytes < link.Bytes / 2, "the flood is compressed");
             await flood.StopAsync();
             var struck = round.Strike(new LabFault.PowerOff(round.Primary));
