@@ -85,7 +85,7 @@ internal static class MetricsPage
     private static void WriteShipping(Exposition page, IReadOnlyList<KeeperStatus> primaries)
     {
         page.Counter("pollux_vm_captured_bytes_total", "RAM as QEMU gave it after the first copy.", primaries.Select(k => new Sample(k.Shipping!.CapturedBytes, Vm(k))));
-        page.Counter("pollux_vm_shipped_bytes_total", "What of it went over the link.", primaries.Select(k => new Sample(k.Shipping!.ShippedBytes, Vm(k))));
+        page.Counter("pollux_vm_shipped_bytes_total", "What of it was shipped, before compression.", primaries.Select(k => new Sample(k.Shipping!.ShippedBytes, Vm(k))));
         var links = primaries.Where(k => k.Shipping!.Link is not null).ToList();
         page.Counter("pollux_vm_link_bytes_total", "Epochs on the link, memory and devices' state, without what TLS adds.", links.SelectMany(k => new[]
         {

@@ -118,7 +118,7 @@ public sealed partial class MetricsTests
             vm, H1, Incarnation.New(), 1, 2, side, phase, "", null, "7.2.22", "tcg",
             new CheckpointStatus(12, 10, 3, new(1, 2, 3), new(1, 2, 3), 250, 8192, new PauseHistogram(pauses, 17.5)),
             new BufferStatus(1, 2, 3, 4), new NetworkStatus(1, 2, 3, 4, 5), new TakeoverStatus("silent", 150, 40, 30, 1e12, 2_000_000, 9), new ProtectionSettings(), true,
-            new ScrubStatus(32, 1, 0, null, null), new ShippingStatus(1000, 200, 1, 2, 3, 4, 5));
+            new ScrubStatus(32, 1, 0, null, null), new ShippingStatus(1000, 200, 1, 2, 3, 4, 5, Link: new LinkStatus(true, 300, 100, 900, 400, 5, 5, 4, 5)));
     }
 
     [GeneratedRegex("`(pollux_[a-z_]+)")]
