@@ -11,6 +11,12 @@ public sealed record MigrationSetup(double DowntimeLimitMs, bool AutoConverge);
 /// </summary>
 public abstract record MigrationOrder
 {
+    /// <summary>
+    /// Slices of the RAM (<see cref="RamSight.Slices"/>; bit 0 holds address 0) of which pages that were not sent yet wait until the guest stands, from now on until the
+    /// next order.
+    /// </summary>
+    public ulong PostponedSlices { get; init; }
+
     /// <summary>Go on as before.</summary>
     /// <param name="Why">What the policy thinks, for the progress line; null: nothing to say.</param>
     public sealed record GoOn(string? Why = null) : MigrationOrder;

@@ -17,6 +17,11 @@ public sealed record MigrationSample(
 {
     /// <summary>The latest that is known from reading pages beside the migration; null: nothing yet, or nobody reads them.</summary>
     public RamSight? Ram { get; init; }
+
+    /// <summary>By slice (<see cref="RamSight.Slices"/>), pages that are in <see cref="SentPages"/> but wait until the guest stands; null: none do.</summary>
+    public IReadOnlyList<int>? PostponedBySlice { get; init; }
+
+    public long PostponedBytes => PostponedBySlice is { } pages ? (long)pages.Sum() * DirtyLooks.PageBytes : 0;
 }
 
 /// <summary>A group of neighbouring pages.</summary>

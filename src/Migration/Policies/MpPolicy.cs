@@ -36,22 +36,31 @@ public sealed class MpPolicy(MpSettings settings) : IMigrationPolicy
         {
             return late;
         }
-        var forecast = new MigrationForecast(terms, samples);
-        if (forecast.VainShareOfRound is { } ofRound && ofRound <= settings.VainMost)
-        {
-            return new MigrationOrder.Limit(QuietLimitMs(terms), Invariant($"the rest of the first round is cold: going on with it costs {100 * ofRound:0} % more data"));
-        }
-        return forecast.VainShare <= settings.VainMost
-            ? new MigrationOrder.Limit(QuietLimitMs(terms), forecast.Curve.IsUnknown
-                ? "the first pass: nobody knows yet what the guest writes"
-                : Invariant($"passes shrink: {100 * forecast.ShareLeftByAPass:0} % of one is left to the next"))
-            : WhenIntensive(terms, samples, forecast);
+        var allowedMs = terms.MaxPauseMs * (1 - settings.Margin);
+        var forecast = new MigrationForecast(terms, samples, allowedMs);
+        // What cannot be kept anyway is not made harder: a guest that is slowed down writes less of what waits.
+        var postponed = forecast.VainShare <= settings.VainMost || forecast.ShortestPauseMs > terms.MaxPauseMs ? default : forecast.Postponement;
+        return Decide(terms, samples, forecast, postponed, allowedMs) with { PostponedSlices = postponed.Slices };
     }
 
-    private MigrationOrder WhenIntensive(MigrationTerms terms, IReadOnlyList<MigrationSample> samples, MigrationForecast forecast)
+    private MigrationOrder Decide(MigrationTerms terms, IReadOnlyList<MigrationSample> samples, MigrationForecast forecast, Postponement postponed, double allowedMs)
+    {
+        if (forecast.VainShareOfRound(postponed) is { } ofRound && ofRound <= settings.VainMost)
+        {
+            return Limit(QuietLimitMs(terms), forecast, postponed, postponed.Slices == 0
+                ? Invariant($"the rest of the first round is cold: going on with it costs {100 * ofRound:0} % more data")
+                : Invariant($"the guest is memory-intensive: {(forecast.PostponedBytes + postponed.AheadBytes) / 1e6:0} MB that it writes all the time wait until it stands, the rest goes first"));
+        }
+        return forecast.VainShare <= settings.VainMost
+            ? Limit(QuietLimitMs(terms), forecast, postponed, forecast.Curve.IsUnknown
+                ? "the first pass: nobody knows yet what the guest writes"
+                : Invariant($"passes shrink: {100 * forecast.ShareLeftByAPass:0} % of one is left to the next"))
+            : WhenIntensive(terms, samples, forecast, postponed, allowedMs);
+    }
+
+    private static MigrationOrder WhenIntensive(MigrationTerms terms, IReadOnlyList<MigrationSample> samples, MigrationForecast forecast, Postponement postponed, double allowedMs)
     {
         var pauseMs = forecast.PauseNowMs;
-        var allowedMs = terms.MaxPauseMs * (1 - settings.Margin);
         if (pauseMs <= allowedMs && samples[^1].AtMs >= SettledMs)
         {
             return new MigrationOrder.SwitchOver(pauseMs, Invariant(
@@ -62,9 +71,13 @@ public sealed class MpPolicy(MpSettings settings) : IMigrationPolicy
             $"the guest writes so much that the shortest pause is {shortestMs:0} ms{Hot(forecast)}, and {terms.MaxPauseMs:0} ms are allowed"));
         return refused is MigrationOrder.GiveUp or MigrationOrder.Throttle
             ? refused
-            : new MigrationOrder.Limit(Math.Max(1, terms.MaxPauseMs - terms.OverheadMs), (refused as MigrationOrder.GoOn)?.Why
+            : Limit(Math.Max(1, terms.MaxPauseMs - terms.OverheadMs), forecast, postponed, (refused as MigrationOrder.GoOn)?.Why
                 ?? Invariant($"the guest is memory-intensive ({100 * forecast.ShareLeftByAPass:0} % of a pass is left to the next); it stops as soon as the rest fits: now {pauseMs:0} ms"));
     }
+
+    /// <summary>QEMU's own limit. Of pages that wait it knows nothing, and while the relay takes them in it believes in a link as fast as memory.</summary>
+    private static MigrationOrder.Limit Limit(double limitMs, MigrationForecast forecast, Postponement postponed, string why) =>
+        new(postponed.Slices != 0 ? 1 : Math.Max(1, limitMs - forecast.PostponedMs), why);
 
     private double QuietLimitMs(MigrationTerms terms) => Math.Clamp(terms.MaxPauseMs - terms.OverheadMs, 1, settings.QuietLimitMs);
 

@@ -12,6 +12,9 @@ internal sealed class PrecopyMemory
     public const int PageOnLink = DirtyLooks.PageBytes + 8;
     public const int ZeroPageOnLink = 9;
 
+    /// <summary>The page waits until the guest stands.</summary>
+    public const int Postponed = -1;
+
     private readonly bool[] _toSend;
     private readonly bool[] _log;
     private readonly bool[] _isUsed;
@@ -20,6 +23,8 @@ internal sealed class PrecopyMemory
     private readonly int[] _groupSent;
     private readonly int[] _groupResent;
     private readonly int[] _groupIteration;
+    private readonly bool[] _isPostponed;
+    private readonly int[] _postponedBySlice = new int[RamSight.Slices];
     private int _position;
 
     public PrecopyMemory(MemoryTrace trace)
@@ -27,7 +32,7 @@ internal sealed class PrecopyMemory
         var pages = trace.Groups * MemoryTrace.PagesPerGroup;
         (_toSend, _log, _isUsed, _wasSent) = (new bool[pages], new bool[pages], new bool[pages], new bool[pages]);
         (_groupSent, _groupResent, _groupIteration) = (new int[trace.Groups], new int[trace.Groups], new int[trace.Groups]);
-        _versions = new uint[pages];
+        (_versions, _isPostponed) = (new uint[pages], new bool[pages]);
         Array.Fill(_toSend, true);
         for (var group = 0; group < trace.Groups; group++)
         {
@@ -42,6 +47,10 @@ internal sealed class PrecopyMemory
     public long SentPages { get; private set; }
 
     public long ResentPages { get; private set; }
+
+    public IReadOnlyList<int> PostponedBySlice => [.. _postponedBySlice];
+
+    public int PostponedPages { get; private set; }
 
     public void Write(int page)
     {
@@ -67,8 +76,9 @@ internal sealed class PrecopyMemory
         return added;
     }
 
-    /// <summary>Sends the next page in the order of addresses, round and round; its bytes on the link, 0 when there is none.</summary>
-    public int SendNext(long iteration)
+    /// <summary>Sends the next page in the order of addresses, round and round; its bytes on the link, 0 when there is none, or <see cref="Postponed"/>.</summary>
+    /// <param name="postponedSlices">Of which pages wait that were never sent (<see cref="MigrationOrder.PostponedSlices"/>).</param>
+    public int SendNext(long iteration, ulong postponedSlices)
     {
         if (Remaining == 0)
         {
@@ -89,9 +99,19 @@ internal sealed class PrecopyMemory
             ResentPages++;
             _groupResent[group]++;
         }
+        var isNew = !_wasSent[page];
         _wasSent[page] = true;
-        return _isUsed[page] ? PageOnLink : ZeroPageOnLink;
+        var postpone = isNew && _isUsed[page] && (postponedSlices >> SliceOf(page) & 1) != 0;
+        if (postpone != _isPostponed[page])
+        {
+            _isPostponed[page] = postpone;
+            _postponedBySlice[SliceOf(page)] += postpone ? 1 : -1;
+            PostponedPages += postpone ? 1 : -1;
+        }
+        return postpone ? Postponed : _isUsed[page] ? PageOnLink : ZeroPageOnLink;
     }
+
+    private int SliceOf(int page) => (int)((long)page * RamSight.Slices / _wasSent.Length);
 
     public GroupSample[] Groups() => [.. _groupSent.Select((sent, g) => new GroupSample(sent, _groupResent[g], _groupIteration[g]))];
 }

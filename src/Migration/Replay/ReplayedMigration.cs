@@ -13,6 +13,7 @@ internal sealed class ReplayedMigration
     private const double GroupsMs = 200;
     private const double RateWindowMs = 500;
     private const double ZeroPageMs = 0.001; // reading 4 KiB to find them zero
+    private const double PostponedPageMs = 0.003; // writing them to the relay's socket
     private const double LinkNoise = 0.03;
     private const double OverheadNoise = 0.2;
     private const double SwitchOverLimitMs = 2_000_000; // QEMU's most
@@ -28,10 +29,11 @@ internal sealed class ReplayedMigration
     private double _now;
     private double _guestMs;
     private double _limitMs;
+    private ulong _postponedSlices;
     private double _credit; // bytes that the link may still carry of the time that has passed
     private double _thresholdBytes;
     private double _windowFrom;
-    private long _windowFromBytes;
+    private long _windowBytes; // as QEMU counts them: it knows nothing of what is postponed
     private double _sliceFrom;
     private long _iteration = 1;
     private long _sentBytes;
@@ -57,8 +59,8 @@ internal sealed class ReplayedMigration
             Tick();
             if (_now - _windowFrom >= WindowMs)
             {
-                _thresholdBytes = (_sentBytes - _windowFromBytes) / (_now - _windowFrom) * _limitMs;
-                (_windowFrom, _windowFromBytes) = (_now, _sentBytes);
+                _thresholdBytes = _windowBytes / (_now - _windowFrom) * _limitMs;
+                (_windowFrom, _windowBytes) = (_now, 0);
             }
             if ((_now - _sliceFrom >= SliceMs || _memory.Remaining == 0) && SliceEnds())
             {
@@ -86,9 +88,15 @@ internal sealed class ReplayedMigration
         _credit = Math.Min(_credit, 0) + (_linkBytesPerMs * TickMs * (1 + (LinkNoise * ((2 * _random.NextDouble()) - 1))));
         while (_credit > 0 && _memory.Remaining > 0)
         {
-            var bytes = _memory.SendNext(_iteration);
-            _sentBytes += bytes;
-            _credit -= bytes == PrecopyMemory.ZeroPageOnLink ? ZeroPageMs * _linkBytesPerMs : bytes;
+            var bytes = _memory.SendNext(_iteration, _postponedSlices);
+            _sentBytes += Math.Max(0, bytes);
+            _windowBytes += bytes == PrecopyMemory.Postponed ? PrecopyMemory.PageOnLink : bytes;
+            _credit -= bytes switch
+            {
+                PrecopyMemory.ZeroPageOnLink => ZeroPageMs * _linkBytesPerMs,
+                PrecopyMemory.Postponed => PostponedPageMs * _linkBytesPerMs,
+                _ => bytes,
+            };
         }
     }
 
@@ -112,11 +120,13 @@ internal sealed class ReplayedMigration
     {
         var stopped = _now;
         _memory.Look();
-        while (_memory.SendNext(_iteration) is > 0 and var bytes)
+        while (_memory.SendNext(_iteration, postponedSlices: 0) is > 0 and var bytes)
         {
             _sentBytes += bytes;
             _now += bytes == PrecopyMemory.ZeroPageOnLink ? ZeroPageMs : bytes / _linkBytesPerMs;
         }
+        var postponed = (long)_memory.PostponedPages * PrecopyMemory.PageOnLink;
+        (_sentBytes, _now) = (_sentBytes + postponed, _now + (postponed / _linkBytesPerMs));
         _now += _terms.OverheadMs * (1 + (OverheadNoise * ((2 * _random.NextDouble()) - 1)));
         return new ReplayEnd(_now, _sentBytes, _now - stopped, _predictedMs, _guestMs / stopped, _why);
     }
@@ -125,6 +135,7 @@ internal sealed class ReplayedMigration
         _now, _iteration, _sentBytes, Pending, _memory.SentPages, _memory.ResentPages, _throttle.DirtyPagesPerSecond, RateLately(), GroupsNow(), _throttle.Percent)
     {
         Ram = _sampler?.Look(RamSight.IsFirstRound(_memory.SentPages, _memory.ResentPages)),
+        PostponedBySlice = _memory.PostponedPages > 0 ? _memory.PostponedBySlice : null,
     };
 
     private double RateLately()
@@ -146,6 +157,7 @@ internal sealed class ReplayedMigration
     /// <summary>Why it gave up, if it did.</summary>
     private string? Obey(MigrationOrder order)
     {
+        _postponedSlices = order.PostponedSlices;
         switch (order)
         {
             case MigrationOrder.Limit limit when _limitMs < SwitchOverLimitMs:

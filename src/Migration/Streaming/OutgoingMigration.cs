@@ -53,7 +53,8 @@ public sealed class OutgoingMigration : IAsyncDisposable
     {
         var (qemu, stream) = await SourceQemu.BeginAsync(options, options.Policy.Begin(options.Terms), cancellation).ConfigureAwait(false);
         var ledger = new PageLedger((options.Terms.RamBytes + OtherMemoryBytesMax) / RamStreamScanner.PageSize);
-        return new OutgoingMigration(options, qemu, new StreamRelay(stream, link, options.Terms.LinkBytesPerSecond, ledger));
+        return new OutgoingMigration(options, qemu, new StreamRelay(
+            stream, link, options.Terms.LinkBytesPerSecond, ledger, PostponedPages.TryOpen(options.RamFile, options.Terms.RamBytes)));
     }
 
     /// <summary>Iterates under the policy until the guest is stopped and QEMU waits with the rest.</summary>
@@ -235,6 +236,10 @@ public sealed class OutgoingMigration : IAsyncDisposable
 
     private async Task CarryOutAsync(MigrationOrder order, CancellationToken cancellation)
     {
+        if (_relay.Postponed is { } postponed)
+        {
+            postponed.Slices = order.PostponedSlices;
+        }
         switch (order)
         {
             case MigrationOrder.GoOn goOn:
@@ -271,7 +276,7 @@ public sealed class OutgoingMigration : IAsyncDisposable
     {
         var sample = _samples.Add(status, isPaused: true);
         Report(sample);
-        var why = _switchOverOrdered ? _why : $"QEMU found what is left small enough ({status.RemainingBytes >> 10} KiB)";
+        var why = _switchOverOrdered ? _why : $"QEMU found what is left small enough ({(sample.RemainingBytes + sample.PostponedBytes) >> 10} KiB)";
         return new Switchover(
             (_stoodBefore ? null : _qemu.StoppedUnixMs) ?? (DateTime.UtcNow - DateTime.UnixEpoch).TotalMilliseconds, Progress.PredictedPauseMs, _relay.SentBytes, why);
     }
@@ -281,9 +286,10 @@ public sealed class OutgoingMigration : IAsyncDisposable
         var terms = _options.Terms;
         var rate = terms.LinkBytesPerSecond ?? _samples.Own.Max(s => s.LinkBytesPerSecond);
         var dirty = sample.DirtyPagesPerSecond * RamStreamScanner.PageSize;
-        var copyMs = sample.RemainingBytes * 1000 / Math.Max(1, rate);
+        var remaining = sample.RemainingBytes + sample.PostponedBytes;
+        var copyMs = remaining * 1000 / Math.Max(1, rate);
         Volatile.Write(ref _progress, new MigrationProgress(
-            _options.Policy.Name, sample.AtMs, sample.Iteration, sample.SentBytes, sample.RemainingBytes, sample.LinkBytesPerSecond,
+            _options.Policy.Name, sample.AtMs, sample.Iteration, sample.SentBytes, remaining, sample.LinkBytesPerSecond,
             copyMs + terms.OverheadMs,
             // What is dirtied while it is sent is to be sent again, and so on; a guest as fast as the link never ends by itself.
             dirty < 0.95 * rate ? copyMs / (1 - (dirty / Math.Max(1, rate))) : null,

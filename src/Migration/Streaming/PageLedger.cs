@@ -40,7 +40,7 @@ internal sealed class PageLedger
         return samples;
     }
 
-    private void Add(string name, ulong length)
+    internal void Add(string name, ulong length)
     {
         var pages = (long)Math.Min(length / RamStreamScanner.PageSize, long.MaxValue) + 1;
         if (pages > _pagesLeft)
@@ -54,14 +54,16 @@ internal sealed class PageLedger
         _groups = groups;
     }
 
-    private void Count(int block, ulong address)
+    /// <summary>Returns whether it is the first time.</summary>
+    internal bool Count(int block, ulong address)
     {
         var page = (long)(address / RamStreamScanner.PageSize);
         var (bits, firstGroup) = _blocks[block];
         ref var word = ref bits[page >> 6];
         var bit = 1UL << (int)(page & 63);
         ref var group = ref _groups[firstGroup + (int)(page / GroupPages)];
-        if ((word & bit) != 0)
+        var isFirst = (word & bit) == 0;
+        if (!isFirst)
         {
             group.Resent++;
             _resentPages++;
@@ -70,6 +72,7 @@ internal sealed class PageLedger
         group.Sent++;
         group.LastIteration = Iteration;
         _sentPages++;
+        return isFirst;
     }
 
     private readonly record struct Block(ulong[] Sent, int FirstGroup);
@@ -79,26 +82,5 @@ internal sealed class PageLedger
         public int Sent;
         public int Resent;
         public int LastIteration;
-    }
-
-    /// <summary>What the scanner calls: a struct, so that the calls are direct.</summary>
-    internal readonly struct Sink(PageLedger ledger) : IRamSink
-    {
-        public void OnBlock(int block, string name, ulong length) => ledger.Add(name, length);
-
-        public void OnPage(int block, ulong address, int offset, ReadOnlySpan<byte> piece)
-        {
-            if (offset == 0)
-            {
-                ledger.Count(block, address);
-            }
-        }
-
-        public void OnZeroPage(int block, ulong address) => ledger.Count(block, address);
-
-        public void OnCommand(ushort command, ReadOnlySpan<byte> payload)
-        {
-            // Without a return path QEMU asks nothing.
-        }
     }
 }

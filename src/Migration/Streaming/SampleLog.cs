@@ -52,6 +52,7 @@ internal sealed class SampleLog(StreamRelay relay, RamFile? ram) : IDisposable
         var sample = new MigrationSample(
             at, iteration, sent, status.RemainingBytes, sentPages, ledger.ResentPages, status.DirtyPagesPerSecond, Rate(at, sent), GroupsNow(at, iteration, sentPages), status.ThrottlePercent)
         {
+            PostponedBySlice = relay.Postponed?.BySlice(),
             Ram = isPaused ? null : ram?.Sampler.Look(RamSight.IsFirstRound(sentPages, ledger.ResentPages)),
         };
         lock (_gate)

@@ -72,6 +72,9 @@ public sealed partial class RamStreamScanner
     /// <summary>Initial stream: the next byte, not consumed, begins the first device section.</summary>
     public bool AtDeviceState => _state == State.DeviceState;
 
+    /// <summary>The number of the RAM's sections; null before the first.</summary>
+    public uint? RamSection => _ramSection;
+
     /// <summary>Pages with content since the start or the last <see cref="BeginCheckpoint"/>.</summary>
     public long Pages { get; private set; }
 

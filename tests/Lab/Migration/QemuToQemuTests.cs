@@ -9,6 +9,8 @@ namespace Pollux.Lab.Tests.Migration;
 /// <summary>Real guests, moved from QEMU to QEMU by the two ends that keepers use: what arrives is what left, byte for byte.</summary>
 public sealed class QemuToQemuTests(ITestOutputHelper output)
 {
+    private const ulong EveryOther = 0x5555_5555_5555_5555;
+
     [KvmFact]
     public async Task GuestUnderKvm_RewritingPages_ArrivesByteForByteAndGoesOn() =>
         await ThereAndBackAsync(await MigrationGuests.Boot32Async(), moves: 10);
@@ -40,8 +42,15 @@ public sealed class QemuToQemuTests(ITestOutputHelper output)
             for (var move = 1; move <= moves; move++)
             {
                 var source = guest;
-                // In turns: stopped by QEMU's own limit, and at once by the policy, with much left.
-                var policy = move % 2 == 1 ? new TestPolicy(100) : new TestPolicy(1, s => s.SentBytes > 8 << 20 ? new MigrationOrder.SwitchOver(0, "enough") : new MigrationOrder.GoOn());
+                // In turns: stopped by QEMU's own limit, at once by the policy with much left, and so with every other slice of the RAM waiting until the guest stands.
+                var policy = (move % 3) switch
+                {
+                    1 => new TestPolicy(100),
+                    2 => new TestPolicy(1, s => s.SentBytes > 8 << 20 ? new MigrationOrder.SwitchOver(0, "enough") : new MigrationOrder.GoOn()),
+                    _ => new TestPolicy(1, s => s.PostponedBytes > 4 << 20 && s.AtMs > 300
+                        ? new MigrationOrder.SwitchOver(0, "enough") { PostponedSlices = EveryOther }
+                        : new MigrationOrder.GoOn() { PostponedSlices = EveryOther }),
+                };
                 var moved = await source.MoveAsync(
                     policy, source.Terms(512, 2000, 60), CancellationToken.None, destination => MigrationGuests.AssertEqualRam(source, destination));
                 await source.DisposeAsync();

@@ -53,15 +53,13 @@ public sealed class StreamingTests
     public void Ledger_PageSentAgain_CountsInItsGroup()
     {
         var ledger = new PageLedger(pagesMax: 10_000);
-        var sink = new PageLedger.Sink(ledger);
-        sink.OnBlock(0, "ram0", 3 * PageGroups.Bytes);
-        sink.OnBlock(1, "bios", 2 * PageBytes);
-        sink.OnZeroPage(0, 0);
-        sink.OnPage(0, PageGroups.Bytes, 0, new byte[PageBytes]);
+        ledger.Add("ram0", 3 * PageGroups.Bytes);
+        ledger.Add("bios", 2 * PageBytes);
+        Assert.True(ledger.Count(0, 0));
+        Assert.True(ledger.Count(0, PageGroups.Bytes));
         ledger.Iteration = 2;
-        sink.OnPage(0, PageGroups.Bytes, 0, new byte[100]);
-        sink.OnPage(0, PageGroups.Bytes, 100, new byte[PageBytes - 100]);
-        sink.OnPage(1, PageBytes, 0, new byte[PageBytes]);
+        Assert.False(ledger.Count(0, PageGroups.Bytes));
+        Assert.True(ledger.Count(1, PageBytes));
 
         Assert.Equal((4, 1), (ledger.SentPages, ledger.ResentPages));
         var groups = ledger.Groups();
@@ -74,9 +72,9 @@ public sealed class StreamingTests
     [Fact]
     public void Ledger_BlockBeyondTheGuestsMemory_IsRefused()
     {
-        var sink = new PageLedger.Sink(new PageLedger(pagesMax: 100));
-        Assert.Throws<WireFormatException>(() => sink.OnBlock(0, "ram0", ulong.MaxValue));
-        Assert.Throws<WireFormatException>(() => sink.OnBlock(0, "ram0", 101 * PageBytes));
+        var ledger = new PageLedger(pagesMax: 100);
+        Assert.Throws<WireFormatException>(() => ledger.Add("ram0", ulong.MaxValue));
+        Assert.Throws<WireFormatException>(() => ledger.Add("ram0", 101 * PageBytes));
     }
 
     [Fact]
@@ -99,6 +97,59 @@ public sealed class StreamingTests
             Assert.Equal(0, relay.Ledger.ResentPages);
             Assert.Equal(stream, Unframed(link));
         }
+    }
+
+    /// <summary>Cut anywhere, pages that wait arrive once, as the RAM's file has them when the guest stands, and nothing else is lost.</summary>
+    [Theory]
+    [InlineData(ulong.MaxValue, 1 << 20)]
+    [InlineData(0x5555_5555_5555_5555, 9000)]
+    [InlineData(0xffff_ffff_0000_0000, 300)]
+    [InlineData(0UL, 4096)]
+    public async Task Relay_PagesThatWait_ArriveAsTheyAreWhenTheGuestStands(ulong slices, int mostPiece)
+    {
+        const int Pages = 4 * RamSight.Slices;
+        var random = new Random(7);
+        var (then, now) = (new byte[Pages * PageBytes], new byte[Pages * PageBytes]);
+        random.NextBytes(then);
+        random.NextBytes(now);
+        var file = Path.GetTempFileName();
+        await File.WriteAllBytesAsync(file, now);
+        var stream = new ArrayBufferWriter<byte>();
+        TakeoverStream.Compose(stream, "pc-q35-7.2", [new TakeoverBlock("ram0", (ulong)then.Length, then), new TakeoverBlock("bios", PageBytes, then[..PageBytes])], new byte[] { 4, 0 });
+        var (qemu, peer) = SocketPair();
+        var link = new MemoryStream();
+        long sent;
+        using (peer)
+        {
+            var postponed = PostponedPages.TryOpen(file, then.Length)!;
+            postponed.Slices = slices;
+            var relay = new StreamRelay(qemu, link, null, new PageLedger(pagesMax: 10_000), postponed);
+            for (var rest = stream.WrittenMemory; !rest.IsEmpty;)
+            {
+                var piece = rest[..Math.Min(rest.Length, random.Next(1, mostPiece))];
+                await peer.SendAsync(piece);
+                rest = rest[piece.Length..];
+            }
+            peer.Shutdown(SocketShutdown.Both);
+            await relay.Ended;
+            relay.MarkEnd();
+            relay.Close();
+            sent = relay.SentBytes;
+        }
+        File.Delete(file);
+
+        var arrived = new ArrivedRam(then.Length);
+        var scanner = new RamStreamScanner(expectHeader: true);
+        var bytes = Unframed(link);
+        Assert.Equal(sent, bytes.Length);
+        var devices = bytes[scanner.Scan(bytes, ref arrived)..];
+        Assert.True(scanner.AtDeviceState);
+        Assert.Equal(stream.WrittenSpan[^devices.Length..].ToArray(), devices);
+        Assert.Equal(Pages, arrived.Pages);
+        var waited = Enumerable.Range(0, Pages).Where(page => arrived.Ram.AsSpan(page * PageBytes, PageBytes).SequenceEqual(now.AsSpan(page * PageBytes, PageBytes))).ToHashSet();
+        Assert.All(Enumerable.Range(0, Pages).Except(waited), page => Assert.True(arrived.Ram.AsSpan(page * PageBytes, PageBytes).SequenceEqual(then.AsSpan(page * PageBytes, PageBytes)), $"page {page}"));
+        Assert.All(waited, page => Assert.True((slices >> (page / 4) & 1) != 0, $"page {page} was not to wait"));
+        Assert.Equal(slices == 0, waited.Count == 0);
     }
 
     [Fact]
@@ -166,5 +217,32 @@ public sealed class StreamingTests
         var accepted = listener.Accept();
         File.Delete(path);
         return (accepted, peer);
+    }
+
+    /// <summary>The first block, as a destination would have it.</summary>
+    private sealed class ArrivedRam(int length) : IRamSink
+    {
+        public byte[] Ram { get; } = new byte[length];
+
+        public int Pages { get; private set; }
+
+        public void OnBlock(int block, string name, ulong bytes)
+        {
+        }
+
+        public void OnPage(int block, ulong address, int offset, ReadOnlySpan<byte> piece)
+        {
+            if (block == 0)
+            {
+                piece.CopyTo(Ram.AsSpan((int)address + offset));
+                Pages += offset == 0 ? 1 : 0;
+            }
+        }
+
+        public void OnZeroPage(int block, ulong address) => throw new InvalidOperationException("none of these pages is zero");
+
+        public void OnCommand(ushort command, ReadOnlySpan<byte> payload)
+        {
+        }
     }
 }

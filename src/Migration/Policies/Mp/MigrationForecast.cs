@@ -3,14 +3,23 @@ namespace Pollux.Migration.Policies.Mp;
 /// <summary>What would come of stopping the guest now, and of going on. Bytes on the link and milliseconds. Pure: made of the terms and the samples.</summary>
 internal sealed class MigrationForecast
 {
-    /// <summary>An order takes effect with QEMU's next window of 100 ms, and the sample is half an interval old.</summary>
-    private const double LeadMs = 110;
+    /// <summary>An order takes effect with QEMU's next window of 100 ms, at the end of a slice of 50: what is written until then is counted for the longest,</summary>
+    private const double LeadMs = 150;
+
+    /// <summary>and what is sent until then for the shortest.</summary>
+    private const double ShortestLeadMs = 20;
 
     /// <summary>Less than this is nothing to go on for.</summary>
     private const double SmallestRestMs = 30;
 
     /// <summary>Of <see cref="Watching.RamSampler"/>.</summary>
     private const int SampledPages = 4096;
+
+    /// <summary>The next sample comes so much later.</summary>
+    private const double SampleMs = 50;
+
+    /// <summary>Where the memory that is written waits, what is written next is in it as a rule; this share is feared to be elsewhere.</summary>
+    private const double StrayShare = 0.25;
 
     private readonly MigrationTerms _terms;
     private readonly double _linkBytesPerMs;
@@ -23,31 +32,45 @@ internal sealed class MigrationForecast
     private readonly PagePattern _pattern;
     private readonly double _nowMs;
     private readonly double _neverSent; // when an order takes effect
-    private readonly double? _dirtyBefore; // written since the beginning before where QEMU will be then; null likewise
+    private readonly double? _dirtyBefore; // sent, and written since the beginning, before where QEMU will be then; null likewise
     private readonly double? _leftInFirstRound; // when an order takes effect; null: the round is over, or nobody watches
 
-    public MigrationForecast(MigrationTerms terms, IReadOnlyList<MigrationSample> samples)
+    /// <param name="allowedMs">For the pause.</param>
+    public MigrationForecast(MigrationTerms terms, IReadOnlyList<MigrationSample> samples, double allowedMs)
     {
         var (now, looks) = (samples[^1], DirtyLooks.In(samples));
         (_terms, _linkBytesPerMs) = (terms, LinkRate.Of(terms, samples) / 1000);
         (Curve, _pattern) = (WriteCurve.Of(now.Ram, looks), PagePattern.Of(samples));
         _isFirstPass = looks.Count == 0;
         _usedBytes = Math.Min(terms.RamBytes, now.Ram is { UsedBytes: > 0 and var used } ? used : terms.RamBytes);
+        PostponedBytes = now.PostponedBytes;
         (_sentBytes, _nowMs, _neverSent) = (now.SentBytes, now.AtMs, Math.Max(0, NeverSent(now) - SentInLead));
         _sinceLookMs = _isFirstPass ? now.AtMs : now.AtMs - looks[^1].AtMs;
         _sentSinceLook = now.SentBytes - (_isFirstPass ? 0 : looks[^1].SentBytes);
         _windowMs = _isFirstPass ? 0 : looks[^1].WindowMs;
-        RestBytes = RestOf(now);
+        RestBytes = RestOf(now) - SentAgain(samples);
         if (now.Ram is { WrittenBySlice: { Count: > 0 } slices } ram)
         {
-            _dirtyBefore = Before(slices, SentOnceBytes(now) + SentInLead);
+            _dirtyBefore = DirtyBefore(now, slices);
             _leftInFirstRound = LeftInFirstRound(now, slices, ram.SinceBeginMs);
+            Postponement = Mp.Postponement.Of(
+                terms.RamBytes, ram, WriteFront.In(terms.RamBytes, _linkBytesPerMs, samples), SentOnceBytes(now), _neverSent / _linkBytesPerMs,
+                ((allowedMs - terms.OverheadMs) * _linkBytesPerMs) - PostponedBytes - _dirtyBefore.Value - SampleError(_dirtyBefore.Value));
         }
     }
 
     public WriteCurve Curve { get; }
 
     public PagePattern Pattern => _pattern;
+
+    /// <summary>What would better wait until the guest stands, if it is memory-intensive.</summary>
+    public Postponement Postponement { get; }
+
+    /// <summary>Pages wait until the guest stands.</summary>
+    public double PostponedBytes { get; }
+
+    /// <summary>Pages wait: QEMU takes them for sent, and reckons with a link that is faster than it is.</summary>
+    public double PostponedMs => PostponedBytes / _linkBytesPerMs;
 
     /// <summary>To be sent as QEMU knows, without the pages that are only zero as far as they are known.</summary>
     public double RestBytes { get; }
@@ -59,9 +82,14 @@ internal sealed class MigrationForecast
     /// What finishing the first round sends in vain, as a share of all that is sent at least: pages before where QEMU will be that are clean now, and will be written. Null: the round
     /// is as good as over, or nobody watches.
     /// </summary>
-    public double? VainShareOfRound => _dirtyBefore is { } dirty && _neverSent > SmallestRestMs * _linkBytesPerMs
-        ? Math.Max(0, LeftAfterRound - dirty) / Math.Max(1, _sentBytes + _neverSent + dirty)
-        : null;
+    /// <param name="postponed">What will wait of it.</param>
+    public double? VainShareOfRound(Postponement postponed)
+    {
+        var smallestMs = PostponedBytes > 0 || postponed.Slices != 0 ? LeadMs + SampleMs : SmallestRestMs;
+        return _dirtyBefore is { } dirty && _neverSent - postponed.AheadBytes > smallestMs * _linkBytesPerMs
+            ? Math.Max(0, LeftAfterRound - dirty - PostponedBytes - postponed.AheadBytes) / Math.Max(1, _sentBytes + _neverSent + dirty)
+            : null;
+    }
 
     /// <summary>How much of what a pass has to send the next one has to send again: 1 more passes leave as much, 0 the guest writes nothing.</summary>
     public double ShareLeftByAPass => LeftNow is > 0 and var left ? Math.Clamp(Math.Min(_usedBytes, Curve.Within(left / _linkBytesPerMs)) / left, 0, 1) : 0;
@@ -101,7 +129,7 @@ internal sealed class MigrationForecast
             : Math.Min(_sentSinceLook, Math.Max(written, _pattern.HotSentBytes)) + (Curve.Within(_windowMs + ms) - Curve.Within(_windowMs));
     }
 
-    private double SentInLead => LeadMs * _linkBytesPerMs;
+    private double SentInLead => ShortestLeadMs * _linkBytesPerMs;
 
     /// <summary>
     /// In its first round QEMU goes through the RAM in the order of addresses, whatever it finds in the dirty log meanwhile. So what is left is what lies behind where it
@@ -109,12 +137,19 @@ internal sealed class MigrationForecast
     /// </summary>
     private double LeftInFirstRound(MigrationSample now, IReadOnlyList<double> slices, double seenAtMs)
     {
-        var dirty = Before(slices, SentOnceBytes(now) + SentInLead);
+        var dirty = _dirtyBefore!.Value;
         // A guest that goes over its memory in order may come from behind this place to before it at any time: all that is fresh may lie there.
         var fresh = Math.Max(0, Curve.Within(now.AtMs + LeadMs) - Curve.Within(seenAtMs));
-        var share = Math.Clamp(dirty / Math.Max(1, _terms.RamBytes), 0, 1);
-        var error = Math.Sqrt(share * (1 - share) / SampledPages) * _terms.RamBytes;
-        return Math.Max(0, NeverSent(now) - SentInLead) + dirty + fresh + (2 * error);
+        var before = Before(slices, SentOnceBytes(now) + SentInLead, _ => 1);
+        var stray = PostponedBytes == 0 || before <= 0 ? 1 : Math.Max(StrayShare, dirty / before);
+        return Math.Max(0, NeverSent(now) - SentInLead) + PostponedBytes + dirty + (stray * fresh) + SampleError(dirty);
+    }
+
+    /// <summary>Twice the standard error of what a share of the sample says.</summary>
+    private double SampleError(double bytes)
+    {
+        var share = Math.Clamp(bytes / Math.Max(1, _terms.RamBytes), 0, 1);
+        return 2 * Math.Sqrt(share * (1 - share) / SampledPages) * _terms.RamBytes;
     }
 
     /// <summary>At the end of the first round all is dirty that was written since the beginning.</summary>
@@ -125,8 +160,21 @@ internal sealed class MigrationForecast
 
     private static double SentOnceBytes(MigrationSample now) => (double)(now.SentPages - now.ResentPages) * DirtyLooks.PageBytes;
 
-    /// <summary>Of what was written by slice, what lies before an address.</summary>
-    private double Before(IReadOnlyList<double> slices, double position) => slices.Select((bytes, s) => Math.Clamp((position * slices.Count / Math.Max(1, _terms.RamBytes)) - s, 0, 1) * bytes).Sum();
+    /// <summary>What was written since the beginning, lies before where QEMU will be, and does not wait.</summary>
+    private double DirtyBefore(MigrationSample now, IReadOnlyList<double> slices)
+    {
+        var position = SentOnceBytes(now) + SentInLead;
+        var sliceBytes = (double)_terms.RamBytes / slices.Count;
+        return Before(slices, position, s =>
+        {
+            var passed = Math.Clamp(position - (s * sliceBytes), 0, sliceBytes);
+            return now.PostponedBySlice is { } postponed && passed > 0 ? 1 - Math.Clamp((double)postponed[s] * DirtyLooks.PageBytes / passed, 0, 1) : 1;
+        });
+    }
+
+    /// <summary>Of what was written by slice, what lies before an address, and of it the share that counts.</summary>
+    private double Before(IReadOnlyList<double> slices, double position, Func<int, double> share) =>
+        slices.Select((bytes, s) => Math.Clamp((position * slices.Count / Math.Max(1, _terms.RamBytes)) - s, 0, 1) * bytes * share(s)).Sum();
 
     /// <summary>There is no more than all of it.</summary>
     private double MostBytes => Math.Max(_usedBytes, RestBytes);
@@ -136,14 +184,25 @@ internal sealed class MigrationForecast
     private double RestOf(MigrationSample now)
     {
         var never = Math.Min(NeverSentPages(now) * DirtyLooks.PageBytes, now.RemainingBytes);
-        return now.RemainingBytes - never + Math.Min(never, NeverSent(now));
+        return now.RemainingBytes - never + Math.Min(never, NeverSent(now)) + PostponedBytes;
+    }
+
+    /// <summary>What waits and QEMU has to send again anyway, by what was seen written in the first round: it counts once.</summary>
+    private double SentAgain(IReadOnlyList<MigrationSample> samples)
+    {
+        if (_isFirstPass || PostponedBytes == 0 || samples.LastOrDefault(s => s.Ram?.WrittenBySlice is not null) is not { PostponedBySlice: { } postponed, Ram.WrittenBySlice: { } written })
+        {
+            return 0;
+        }
+        var rewritten = written.Zip(postponed, (bytes, pages) => Math.Min(bytes, (double)pages * DirtyLooks.PageBytes)).Sum();
+        return Math.Min(samples[^1].RemainingBytes, Math.Min(rewritten, PostponedBytes));
     }
 
     /// <summary>Pages that were never sent, but at most as many as are in use and were not sent: zero pages cost next to nothing.</summary>
     private double NeverSent(MigrationSample now)
     {
         var wholeSentOnce = Math.Max(0, now.SentBytes - (now.ResentPages * DirtyLooks.PageBytes));
-        return Math.Min(NeverSentPages(now) * DirtyLooks.PageBytes, Math.Max(0, _usedBytes - wholeSentOnce));
+        return Math.Min(NeverSentPages(now) * DirtyLooks.PageBytes, Math.Max(0, _usedBytes - wholeSentOnce - now.PostponedBytes));
     }
 
     private double NeverSentPages(MigrationSample now) => Math.Max(0, (_terms.RamBytes / DirtyLooks.PageBytes) - (now.SentPages - now.ResentPages));
