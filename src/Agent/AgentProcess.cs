@@ -61,6 +61,7 @@ internal static class AgentProcess
                 {
                     await ended.ConfigureAwait(false);
                 }
+                Invariant.Check(!work.Contains(ended), "no part of the agent ends before it is told to");
             }
         }
     }

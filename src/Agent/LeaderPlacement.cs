@@ -13,9 +13,14 @@ internal sealed class LeaderPlacement(AgentConfig config, EtcdStore store, ILogg
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan Within = TimeSpan.FromSeconds(2);
 
+    /// <summary>Until it is cancelled, also where there is nothing to do: an agent ends when a part of it does.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
-        while (config.Witnesses.Count > 0)
+        if (config.Witnesses.Count == 0)
+        {
+            await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(false);
+        }
+        while (true)
         {
             try
             {

@@ -21,7 +21,12 @@ internal sealed partial class VmService
     /// <summary>Begins to move a running VM; how it goes is in its document.</summary>
     public async Task<VmDocument> MigrateAsync(VmName name, MigrateRequest request, CancellationToken cancellation)
     {
+        request.Settings?.Check();
         var view = await FindAsync(name, cancellation).ConfigureAwait(false);
+        if (request.To != config.Host)
+        {
+            await peers.OfAsync(request.To, cancellation).ConfigureAwait(false); // Advice that names a host is of no use where there is none.
+        }
         if (!view.ShallRun || view.Role is not { } role)
         {
             throw new PolluxException($"{name} does not run", $"start it first: pollux vm start {name}");
@@ -37,6 +42,10 @@ internal sealed partial class VmService
         if (role.Primary.Host == request.To)
         {
             throw new PolluxException($"{name} runs on {request.To} already", "choose another host: pollux host list");
+        }
+        if (await MoveUnderWayAsync(name, role.Primary.Host, cancellation).ConfigureAwait(false) is { } other)
+        {
+            throw new PolluxException($"{name} moves to {other} already", $"wait until it has; or end that: pollux vm migrate {name} --cancel");
         }
         if (await RefusalOfAsync(request.To, view.Record.SpecYaml, cancellation).ConfigureAwait(false) is { } refusal)
         {
@@ -55,6 +64,9 @@ internal sealed partial class VmService
         TellWish(name, EventKinds.MigrateAsked, $"the user asked to move it from {role.Primary.Host} to {request.To}");
         return await VmAsync(name, cancellation).ConfigureAwait(false);
     }
+
+    private async Task<HostId?> MoveUnderWayAsync(VmName name, HostId host, CancellationToken cancellation) =>
+        (await VmAsync(name, cancellation).ConfigureAwait(false)).Keepers.FirstOrDefault(k => k.Host == host)?.Status?.Migration is { State: MigrationState.Moving } move ? move.To : null;
 
     public async Task<VmDocument> CancelMigrationAsync(VmName name, CancellationToken cancellation)
     {
@@ -129,9 +141,10 @@ internal sealed partial class VmService
                 await Task.Delay(LookEvery, patience.Token).ConfigureAwait(false);
             }
         }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        catch (OperationCanceledException)
         {
             await SendAwayAsync(config.Host, name).ConfigureAwait(false);
+            cancellation.ThrowIfCancellationRequested(); // Who asked for it does not wait any more.
             throw new PolluxException($"{config.Host} was not ready to take {name} in within {PrepareWithin.TotalSeconds:0} s", "try again; its host may be overloaded");
         }
     }

@@ -29,7 +29,7 @@ internal static class MigrateCommand
         whenLonger.AcceptOnlyFromAmong("throttle", "wait", "give-up");
         var limit = Number("--downtime-limit", "of the policy relaxed: QEMU stops the guest by itself when it believes that the rest takes no longer, ms", "ms");
         var cancel = new Option<bool>("--cancel") { Description = "end the migration under way; the VM runs on where it is" };
-        return new Command("migrate", "Move a running VM to another host; it stands still for a moment, and loses nothing") { vm, to, policy, maxPause, deadline, bandwidth, whenLonger, limit, cancel }
+        return new Command("migrate", "Move a running VM to another host; it stands still for a moment") { vm, to, policy, maxPause, deadline, bandwidth, whenLonger, limit, cancel }
             .WithExamples("pollux vm migrate redis --to h2", "pollux vm migrate redis --to h2 --max-pause 200 --bandwidth 128", "pollux vm migrate redis --cancel")
             .Does(async invocation =>
             {
@@ -45,12 +45,17 @@ internal static class MigrateCommand
                     invocation.Get(policy), invocation.Get(maxPause), invocation.Get(deadline), invocation.Get(bandwidth) * 1_000_000L, invocation.Get(whenLonger), invocation.Get(limit));
                 var within = invocation.TimeoutOr(TimeSpan.FromSeconds(invocation.Get(deadline) ?? MigrationSettings.DefaultDeadlineSeconds) + BeyondDeadline);
                 var begun = await agent.MigrateAsync(name, new MigrateRequest(host, settings), AnswerWithin, invocation.Cancellation);
-                await FollowAsync(invocation, agent, begun, host, within);
+                var moved = await FollowAsync(invocation, agent, begun, host, within);
+                VmTables.Write(invocation, moved);
+                if (MoveOf(moved)?.PauseMs is { } pause && pause > (settings.MaxPauseMs ?? MigrationSettings.DefaultMaxPauseMs))
+                {
+                    invocation.Progress($"warning: it stood still for {pause:0} ms, longer than the {settings.MaxPauseMs ?? MigrationSettings.DefaultMaxPauseMs} ms that were allowed: the link, or a host, became slower than it was");
+                }
             });
     }
 
     /// <summary>Until it is over, one way or the other. Ctrl-C ends the migration.</summary>
-    private static async Task FollowAsync(Invocation invocation, AgentClient agent, VmDocument vm, HostId to, TimeSpan within)
+    private static async Task<VmDocument> FollowAsync(Invocation invocation, AgentClient agent, VmDocument vm, HostId to, TimeSpan within)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(invocation.Cancellation);
         patience.CancelAfter(within);
@@ -76,20 +81,36 @@ internal static class MigrateCommand
                     }
                 }
                 await Task.Delay(PollEvery, patience.Token);
-                vm = await agent.VmAsync(vm.Name, AnswerWithin, patience.Token);
+                vm = await LookAsync(invocation, agent, vm, patience.Token);
             }
+            return vm;
         }
         catch (OperationCanceledException) when (invocation.Cancellation.IsCancellationRequested)
         {
             invocation.Progress("ending the migration");
-            await agent.CancelMigrationAsync(vm.Name, AnswerWithin, CancellationToken.None);
+            var ended = await agent.CancelMigrationAsync(vm.Name, AnswerWithin, CancellationToken.None);
+            invocation.Progress($"{ended.Name} runs on {ended.Host}, unharmed");
             throw;
         }
         catch (OperationCanceledException)
         {
             throw new PolluxException($"the move is not over after {within.TotalSeconds:0.#} s", $"it goes on; look with 'pollux vm show {vm.Name}', or end it with 'pollux vm migrate {vm.Name} --cancel'");
         }
-        VmTables.Write(invocation, vm);
+    }
+
+    /// <summary>An agent that is started anew meanwhile does not end the move, nor the looking.</summary>
+    private static async Task<VmDocument> LookAsync(Invocation invocation, AgentClient agent, VmDocument last, CancellationToken cancellation)
+    {
+        try
+        {
+            return await agent.VmAsync(last.Name, AnswerWithin, cancellation);
+        }
+        catch (AgentUnreachableException e)
+        {
+            invocation.Progress($"{e.Problem}; the move goes on, looking again");
+            await Task.Delay(SayEvery, cancellation);
+            return last;
+        }
     }
 
     private static MigrationStatus? MoveOf(VmDocument vm) => vm.Keepers.FirstOrDefault(k => k.Host == vm.Host)?.Status?.Migration;

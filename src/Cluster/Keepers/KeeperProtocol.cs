@@ -26,6 +26,26 @@ public sealed record MigrationSettings(string? Policy = null, int? MaxPauseMs = 
 {
     public const int DefaultMaxPauseMs = 500;
     public const int DefaultDeadlineSeconds = 600;
+
+    /// <summary>What a pause has beside the pages that are left: device state, loading and the swap of the role.</summary>
+    public const int ShortestPauseMs = 60;
+
+    /// <exception cref="PolluxException">A figure is none.</exception>
+    public void Check()
+    {
+        Require("--max-pause", MaxPauseMs, ShortestPauseMs, 600_000, "ms");
+        Require("--deadline", DeadlineSeconds, 1, 86_400, "s");
+        Require("--bandwidth", BytesPerSecond / 1_000_000, 1, 100_000, "MB/s");
+        Require("--downtime-limit", DowntimeLimitMs, 1, 2_000_000, "ms");
+    }
+
+    private static void Require(string what, long? value, long least, long most, string unit)
+    {
+        if (value is { } given && (given < least || given > most))
+        {
+            throw new PolluxException($"{what} cannot be {given} {unit}", $"choose {least} to {most} {unit}");
+        }
+    }
 }
 
 /// <summary>A standby keeper as the primary reaches it.</summary>

@@ -14,7 +14,7 @@ internal static class Refusal
     public static MigrationOrder.GiveUp? AtDeadline(MigrationTerms terms, IReadOnlyList<MigrationSample> samples) => samples[^1].AtMs < terms.DeadlineMs
         ? null
         : new MigrationOrder.GiveUp(Invariant(
-            $"not finished after {samples[^1].AtMs / 1000:0.#} s with {samples[^1].SentBytes / 1e6:0} MB sent and {samples[^1].RemainingBytes / 1e6:0} MB left; the VM runs on at the source; allow a longer pause or deadline, or throttling"));
+            $"not finished after {samples[^1].AtMs / 1000:0.#} s with {samples[^1].SentBytes / 1e6:0} MB sent and {samples[^1].RemainingBytes / 1e6:0} MB left; the VM runs on at the source"));
 
     /// <summary>Null while what remains still falls from look to look, or has come near what fits.</summary>
     public static MigrationOrder? WhenStalled(MigrationTerms terms, IReadOnlyList<MigrationSample> samples)
@@ -36,7 +36,7 @@ internal static class Refusal
     /// <param name="problem">Why the allowed pause cannot be kept.</param>
     public static MigrationOrder AsChosen(MigrationTerms terms, MigrationSample now, string problem) => terms.WhenLonger switch
     {
-        WhenLonger.GiveUp => new MigrationOrder.GiveUp(problem + "; the VM runs on at the source; allow a longer pause, or throttling"),
+        WhenLonger.GiveUp => new MigrationOrder.GiveUp(problem + "; the VM runs on at the source"),
         WhenLonger.Throttle when now.ThrottlePercent == 0 => new MigrationOrder.Throttle(problem + "; the guest is slowed down until it fits"),
         WhenLonger.Throttle => new MigrationOrder.GoOn(Invariant($"{problem}; the guest is held back by {now.ThrottlePercent} %")),
         _ => new MigrationOrder.GoOn(Invariant($"{problem}; waiting for a quieter moment, {Math.Max(0, terms.DeadlineMs - now.AtMs) / 1000:0} s left")),

@@ -265,7 +265,7 @@ public sealed class OutgoingMigration : IAsyncDisposable
                 break;
             case MigrationOrder.GiveUp giveUp:
                 _why = giveUp.Why;
-                throw new PolluxException($"the policy '{_options.Policy.Name}' gave up: {giveUp.Why}", "allow a longer pause (--max-pause) or try when the guest is quieter");
+                throw new PolluxException($"the policy '{_options.Policy.Name}' gave up: {giveUp.Why}", "allow more (--max-pause, --deadline, --bandwidth, --when-longer throttle), or try when the guest is quieter");
             default:
                 throw new InvalidOperationException($"the order {order} is unknown");
         }

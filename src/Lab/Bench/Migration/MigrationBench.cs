@@ -15,7 +15,7 @@ namespace Pollux.Lab.Bench.Migration;
 public sealed class MigrationBench
 {
     /// <summary>What a pause costs beside sending: QEMU's stop, the device state, loading, and the orders between.</summary>
-    public const double OverheadMs = 50;
+    public const double OverheadMs = 30;
 
     private const int PageBytes = 4096;
 
