@@ -17,6 +17,7 @@ internal static class TortureCommand
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "gives the order of the faults and their moments", DefaultValueFactory = _ => 1 };
     private static readonly Option<int> Rounds = new("--rounds") { Description = "how many; about seven seconds each", DefaultValueFactory = _ => 20 };
+    private static readonly Option<int?> Each = new("--each") { Description = "instead of --rounds: as many as it takes for each fault to strike so often", HelpName = "times" };
     private static readonly Option<string?> Vm = new("--vm") { Description = "the spec of the guest, which must be the Redis guest; default: the example", HelpName = "file" };
     private static readonly Option<string?> Only = new("--only") { Description = "only rounds whose description contains this, as in 'freeze of the standby'", HelpName = "words" };
     private static readonly Option<bool> List = new("--list") { Description = "show the rounds and play none" };
@@ -27,7 +28,7 @@ internal static class TortureCommand
     {
         var command = new Command("torture", "Strike a protected VM under load, round after round, and judge each from outside. Builds a lab of its own and removes it.")
         {
-            Seed, Rounds, Vm, LabCommand.Qemu, Only, List, Json,
+            Seed, Rounds, Each, Vm, LabCommand.Qemu, Only, List, Json,
         };
         Rounds.Validators.Add(result =>
         {
@@ -36,16 +37,28 @@ internal static class TortureCommand
                 result.AddError($"--rounds goes from 1 to {MaxRounds}");
             }
         });
+        Each.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int?>() is < 1 or > MaxRounds / 100)
+            {
+                result.AddError($"--each goes from 1 to {MaxRounds / 100}");
+            }
+        });
         return command.WithExamples(
             "pollux lab torture --rounds 20",
             "pollux lab torture --seed 7 --rounds 500 --json torture.json",
+            "pollux lab torture --each 100 --json torture.json",
             "pollux lab torture --only 'kill-keeper at the primary'").Does(invocation => RunAsync(invocation, name));
     }
 
     private static async Task<int> RunAsync(Invocation invocation, Option<string?> nameOption)
     {
         var seed = invocation.Get(Seed);
-        var rounds = TortureSchedule.Of(seed, invocation.Get(Rounds), invocation.Get(Only));
+        if (invocation.Get(Each) is not null && invocation.Get(Only) is not null)
+        {
+            throw new PolluxException("--each takes all faults, --only some", "give one of them");
+        }
+        var rounds = invocation.Get(Each) is { } times ? TortureSchedule.OfEach(seed, times) : TortureSchedule.Of(seed, invocation.Get(Rounds), invocation.Get(Only));
         if (rounds.Count == 0)
         {
             throw new PolluxException($"no round is described by '{invocation.Get(Only)}'", $"see all with: pollux lab torture --list --rounds {TortureSchedule.Kinds.Count}");

@@ -39,6 +39,15 @@ public enum Strike
     KillKeeper,
     KillAgent,
 
+    /// <summary>QEMU ends its checkpoint channel by itself (COLO_EXIT).</summary>
+    BreakChannel,
+
+    /// <summary>Nothing arrives from either side at the other for a while; both reach the witness.</summary>
+    CutLink,
+
+    /// <summary>The host's etcd dies and is started again after a while.</summary>
+    KillEtcd,
+
     /// <summary>An answer is lost; only at fault points that are answers.</summary>
     DropAnswer,
 }
@@ -46,7 +55,7 @@ public enum Strike
 /// <summary>One round: on which path, at which moment, what strikes which side. All of it follows from the seed.</summary>
 /// <param name="Point">The fault point (<see cref="FaultPoints"/>) at which the strike falls; null: at any moment.</param>
 /// <param name="After">How long after the load runs, ms.</param>
-/// <param name="FrozenMs">How long a host stays frozen.</param>
+/// <param name="FrozenMs">How long a host stays frozen, a link cut or an etcd down.</param>
 public sealed record TortureRound(int Number, TorturePath Path, PairSide Side, Strike Strike, string? Point, int After, int FrozenMs)
 {
     public override string ToString()
@@ -60,6 +69,9 @@ public sealed record TortureRound(int Number, TorturePath Path, PairSide Side, S
             Strike.KillQemu => $"kill-qemu at the {side}",
             Strike.KillKeeper => $"kill-keeper at the {side}",
             Strike.KillAgent => $"kill-agent at the {side}",
+            Strike.BreakChannel => $"break-channel at the {side}",
+            Strike.CutLink => string.Create(CultureInfo.InvariantCulture, $"cut-link for {FrozenMs} ms{(Point is null ? "" : $", the {side} held")}"),
+            Strike.KillEtcd => string.Create(CultureInfo.InvariantCulture, $"kill-etcd at the {side} for {FrozenMs} ms"),
             _ => $"lost answer at the {side}",
         };
         return what + (Point is null ? "" : $" at {Point}") + (Path, Strike) switch

@@ -47,7 +47,7 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
     {
         private readonly TortureLab _lab = runner._lab;
         private readonly ulong _seed = runner._seed * 1_000_003 + (ulong)round.Number;
-        private readonly List<Task> _thaws = [];
+        private readonly List<Task> _thaws = []; // and heals, and starts: the ends of what lasts
         private RedisLoad? _load;
         private RegisterLoad? _registers;
         private SwitchRecording? _recording;
@@ -231,6 +231,18 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
                 case Strike.KillAgent:
                     _struck = Do(new LabFault.KillAgent(host));
                     break;
+                case Strike.BreakChannel:
+                    _struck = Do(new LabFault.BreakChannel(_lab.Vm.Name, host));
+                    break;
+                case Strike.CutLink:
+                    var (one, other) = (HostOf(PairSide.Primary), HostOf(PairSide.Standby));
+                    _struck = await _lab.Cluster.Wires.CutAsync(one, other, cancellation: cancellation).ConfigureAwait(false);
+                    _thaws.Add(AfterAsync(round.FrozenMs, () => _lab.Cluster.Wires.HealAsync(one, other)));
+                    break;
+                case Strike.KillEtcd:
+                    _struck = Do(new LabFault.EtcdDown(host));
+                    _thaws.Add(AfterAsync(round.FrozenMs, () => Task.FromResult(Do(new LabFault.EtcdUp(host)))));
+                    break;
                 default:
                     // It struck by itself when the point was reached.
                     _struck = new StruckFault(round.Strike.ToString(), host, UnixMs(), Stopwatch.GetTimestamp(), 0);
@@ -251,10 +263,12 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
             return prepared.Strike();
         }
 
-        private async Task ThawAsync(string host, int afterMs)
+        private Task ThawAsync(string host, int afterMs) => AfterAsync(afterMs, () => Task.FromResult(Do(new LabFault.Thaw(host))));
+
+        private static async Task AfterAsync(int ms, Func<Task> end)
         {
-            await Task.Delay(afterMs).ConfigureAwait(false);
-            Do(new LabFault.Thaw(host));
+            await Task.Delay(ms).ConfigureAwait(false);
+            await end().ConfigureAwait(false);
         }
 
         private async Task<bool> IsReachedAsync(ArmedFaultPoint armed, CancellationToken cancellation)

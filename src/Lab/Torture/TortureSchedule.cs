@@ -19,20 +19,26 @@ public static class TortureSchedule
     /// <summary>The kinds of rounds, without numbers and times.</summary>
     public static IReadOnlyList<TortureRound> Kinds { get; } =
     [
-        .. Of(TorturePath.Steady, PairSide.Primary, [.. Fatal, Strike.KillAgent]),
-        .. Of(TorturePath.Steady, PairSide.Standby, [.. Fatal, Strike.KillAgent]),
+        .. Of(TorturePath.Steady, PairSide.Primary, [.. Fatal, Strike.KillAgent, Strike.CutLink, Strike.BreakChannel, Strike.KillEtcd]),
+        .. Of(TorturePath.Steady, PairSide.Standby, [.. Fatal, Strike.KillAgent, Strike.KillEtcd]),
         .. Of(TorturePath.PlannedTakeover, PairSide.Primary, [Strike.None]),
 
         .. Of(TorturePath.Steady, PairSide.Primary, Fatal,
             FaultPoints.Cut, FaultPoints.Shipped, FaultPoints.Resumed, FaultPoints.Acknowledgement, Does<PairEffect.Release>()),
+        .. Of(TorturePath.Steady, PairSide.Primary, [Strike.CutLink], FaultPoints.Cut, FaultPoints.Shipped, FaultPoints.Acknowledgement, Does<PairEffect.Release>()),
+        .. Of(TorturePath.Steady, PairSide.Primary, [Strike.BreakChannel], FaultPoints.Shipped, FaultPoints.Resumed),
         .. Of(TorturePath.Steady, PairSide.Primary, [Strike.DropAnswer], FaultPoints.Acknowledgement),
         .. Of(TorturePath.Steady, PairSide.Standby, Fatal,
             Hears<PairEvent.EpochWhole>(), Does<PairEffect.Acknowledge>(), FaultPoints.Acknowledged),
+        .. Of(TorturePath.Steady, PairSide.Standby, [Strike.CutLink], Hears<PairEvent.EpochWhole>(), Does<PairEffect.Acknowledge>(), FaultPoints.Acknowledged),
 
         .. Of(TorturePath.PlannedTakeover, PairSide.Primary, Fatal,
             Does<PairEffect.CutFinal>(), Hears<PairEvent.FinalCut>(), Does<PairEffect.TellTakeNow>(), Does<PairEffect.WatchRole>()),
         .. Of(TorturePath.PlannedTakeover, PairSide.Standby, Fatal,
             Hears<PairEvent.TakeNow>(), Swaps(RoleState.Taking), Does<PairEffect.Load>(), FaultPoints.Loading, FaultPoints.Loaded, Swaps(RoleState.Running)),
+        .. Of(TorturePath.PlannedTakeover, PairSide.Primary, [Strike.CutLink], Does<PairEffect.CutFinal>(), Does<PairEffect.TellTakeNow>(), Does<PairEffect.WatchRole>()),
+        .. Of(TorturePath.PlannedTakeover, PairSide.Standby, [Strike.CutLink], Hears<PairEvent.TakeNow>(), Swaps(RoleState.Taking), FaultPoints.Loaded, Swaps(RoleState.Running)),
+        .. Of(TorturePath.PlannedTakeover, PairSide.Standby, [Strike.KillEtcd], Swaps(RoleState.Taking), Swaps(RoleState.Running)),
         .. Of(TorturePath.PlannedTakeover, PairSide.Standby, [Strike.DropAnswer],
             FaultPoints.SwapAnswer(nameof(RoleState.Taking)), FaultPoints.SwapAnswer(nameof(RoleState.Running))),
 
@@ -45,6 +51,7 @@ public static class TortureSchedule
         .. Of(TorturePath.PeerFrozen, PairSide.Primary, [Strike.DropAnswer], FaultPoints.SwapAnswer(nameof(RoleState.Running))),
 
         .. Of(TorturePath.PeerOff, PairSide.Standby, Mild, Swaps(RoleState.Taking), Does<PairEffect.Load>(), FaultPoints.Loaded, Swaps(RoleState.Running)),
+        .. Of(TorturePath.PeerOff, PairSide.Standby, [Strike.KillEtcd], Swaps(RoleState.Taking), Swaps(RoleState.Running)),
         .. Of(TorturePath.PeerOff, PairSide.Standby, [Strike.DropAnswer], FaultPoints.SwapAnswer(nameof(RoleState.Taking)), FaultPoints.SwapAnswer(nameof(RoleState.Running))),
         .. Of(TorturePath.PeerOff, PairSide.Primary, [Strike.KillKeeper, .. Mild], Swaps(RoleState.Running)),
 
@@ -71,6 +78,22 @@ public static class TortureSchedule
                     After = random.Next(300),
                     FrozenMs = kind.Path == TorturePath.PeerFrozen ? random.Next(400, 2500) : FreezesMs[random.Next(FreezesMs.Length)],
                 });
+            }
+        }
+        return schedule;
+    }
+
+    /// <summary>As <see cref="Of(ulong, int, string?)"/>, but only as much as it takes for each fault to strike so often.</summary>
+    public static IReadOnlyList<TortureRound> OfEach(ulong seed, int times)
+    {
+        var struck = new Dictionary<Strike, int>();
+        var schedule = new List<TortureRound>();
+        foreach (var round in Of(seed, Kinds.Count * times))
+        {
+            if (struck.GetValueOrDefault(round.Strike) is var before && before < times)
+            {
+                struck[round.Strike] = before + 1;
+                schedule.Add(round);
             }
         }
         return schedule;

@@ -17,6 +17,11 @@ public sealed class TortureTests(ITestOutputHelper output)
     [Trait("Suite", "long")]
     public Task Pair_TorturedInEveryWay_KeepsEveryPromise() => PlayAsync(seed: 5, TortureSchedule.Of(5, TortureSchedule.Kinds.Count));
 
+    /// <summary>Some eight hundred rounds: two hours.</summary>
+    [Fact]
+    [Trait("Suite", "long")]
+    public Task Pair_TorturedAHundredTimesByEachFault_KeepsEveryPromise() => PlayAsync(seed: 6, TortureSchedule.OfEach(6, 100));
+
     /// <summary>QEMU 10.0 and 11.1: what differs on the checkpoint channel is in docs/qemu.md.</summary>
     [Theory]
     [Trait("Suite", "long")]

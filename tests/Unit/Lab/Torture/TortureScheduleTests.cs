@@ -28,4 +28,8 @@ public sealed class TortureScheduleTests
     public void Schedule_OfKindsThatAreNone_IsEmpty() => Assert.Empty(TortureSchedule.Of(3, 50, "meteor"));
 
     private static readonly Comparer<TortureRound> ByText = Comparer<TortureRound>.Create((a, b) => string.CompareOrdinal(a.ToString(), b.ToString()));
+
+    [Fact]
+    public void Schedule_OfEachFault_HasEachSoOften() =>
+        Assert.All(TortureSchedule.OfEach(3, 20).CountBy(r => r.Strike), strike => Assert.Equal(20, strike.Value));
 }
