@@ -61,7 +61,10 @@ internal static class AgentProcess
                 {
                     await ended.ConfigureAwait(false);
                 }
-                Invariant.Check(!work.Contains(ended), "no part of the agent ends before it is told to");
+                if (work.Contains(ended))
+                {
+                    throw new PolluxException("a part of the agent has ended by itself", "it is started anew; tell the developers");
+                }
             }
         }
     }

@@ -117,12 +117,12 @@ internal sealed partial class VmService
             await vms.ClearAsync(name).ConfigureAwait(false);
         }
         var attempt = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
-        await loop.StartAsync(new AgentAction.StartKeeper(name, KeeperStart.Destination, request.SpecYaml!, attempt, request.Settings), cancellation).ConfigureAwait(false);
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         patience.CancelAfter(PrepareWithin);
         var deadFor = TimeSpan.Zero; // it may not have begun yet
         try
         {
+            await loop.StartAsync(new AgentAction.StartKeeper(name, KeeperStart.Destination, request.SpecYaml!, attempt, request.Settings), cancellation).ConfigureAwait(false);
             while (true)
             {
                 switch (await EndpointAsync(name, attempt, patience.Token).ConfigureAwait(false))
@@ -140,6 +140,11 @@ internal sealed partial class VmService
                 }
                 await Task.Delay(LookEvery, patience.Token).ConfigureAwait(false);
             }
+        }
+        catch (PolluxException)
+        {
+            await SendAwayAsync(config.Host, name).ConfigureAwait(false);
+            throw;
         }
         catch (OperationCanceledException)
         {

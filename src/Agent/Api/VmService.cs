@@ -60,7 +60,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         return outcome switch
         {
             SwapOutcome.Won => await VmAsync(spec.Name, cancellation).ConfigureAwait(false),
-            SwapOutcome.Lost => throw new PolluxException($"there is a VM named {spec.Name} already", "choose another name, or delete that one"),
+            SwapOutcome.Lost => throw new PolluxException($"there is a VM named {spec.Name} already", $"choose another name; to change it: pollux vm stop {spec.Name}; pollux vm delete {spec.Name}; and define it anew"),
             _ => throw new StoreUnavailableException(((SwapOutcome.Unknown)outcome).Why),
         };
     }

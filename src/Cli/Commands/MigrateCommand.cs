@@ -105,7 +105,7 @@ internal static class MigrateCommand
         {
             return await agent.VmAsync(last.Name, AnswerWithin, cancellation);
         }
-        catch (AgentUnreachableException e)
+        catch (PolluxException e) when (e is AgentUnreachableException or AgentSilentException)
         {
             invocation.Progress($"{e.Problem}; the move goes on, looking again");
             await Task.Delay(SayEvery, cancellation);

@@ -27,13 +27,15 @@ public sealed record MigrationSettings(string? Policy = null, int? MaxPauseMs = 
     public const int DefaultMaxPauseMs = 500;
     public const int DefaultDeadlineSeconds = 600;
 
+    public const int LeastMaxPauseMs = 100;
+
     /// <summary>What a pause has beside the pages that are left: device state, loading and the swap of the role.</summary>
-    public const int ShortestPauseMs = 60;
+    public const int PauseOverheadMs = 60;
 
     /// <exception cref="PolluxException">A figure is none.</exception>
     public void Check()
     {
-        Require("--max-pause", MaxPauseMs, ShortestPauseMs, 600_000, "ms");
+        Require("--max-pause", MaxPauseMs, LeastMaxPauseMs, 600_000, "ms");
         Require("--deadline", DeadlineSeconds, 1, 86_400, "s");
         Require("--bandwidth", BytesPerSecond / 1_000_000, 1, 100_000, "MB/s");
         Require("--downtime-limit", DowntimeLimitMs, 1, 2_000_000, "ms");

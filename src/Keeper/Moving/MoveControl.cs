@@ -87,7 +87,12 @@ internal sealed class MoveControl : IDisposable
         {
             if (!_closed.IsCancellationRequested)
             {
-                _ended(e is EndOfStreamException ? "the other side closed it" : e.Message);
+                _ended(e switch
+                {
+                    EndOfStreamException => "the other side closed it",
+                    _ when e.GetBaseException() is SocketException { SocketErrorCode: SocketError.TimedOut or SocketError.WouldBlock } => $"nothing was heard from it for {MovePatience.Silence.TotalSeconds:0} s",
+                    _ => e.Message,
+                });
             }
         }
     }

@@ -12,7 +12,7 @@ internal static class MoveTerms
     public static IMigrationPolicy PolicyOf(MigrationSettings settings) => MigrationPolicies.Named(PolicyNameOf(settings), settings.DowntimeLimitMs);
 
     public static MigrationTerms Of(MigrationSettings settings, long ramBytes) => new(
-        ramBytes, settings.MaxPauseMs ?? MigrationSettings.DefaultMaxPauseMs, (settings.DeadlineSeconds ?? MigrationSettings.DefaultDeadlineSeconds) * 1000.0, settings.BytesPerSecond, MigrationSettings.ShortestPauseMs,
+        ramBytes, settings.MaxPauseMs ?? MigrationSettings.DefaultMaxPauseMs, (settings.DeadlineSeconds ?? MigrationSettings.DefaultDeadlineSeconds) * 1000.0, settings.BytesPerSecond, MigrationSettings.PauseOverheadMs,
         settings.WhenLonger switch
         {
             null or "throttle" => WhenLonger.Throttle,

@@ -18,7 +18,9 @@ internal static class LinkRate
         var recent = new List<double>(Samples);
         for (var i = samples.Count - 1; i > 0 && recent.Count < Samples; i--)
         {
-            var (pages, bytes) = (samples[i].SentPages - samples[i - 1].SentPages, samples[i].SentBytes - samples[i - 1].SentBytes);
+            var bytes = samples[i].SentBytes - samples[i - 1].SentBytes;
+            var waiting = Math.Max(0, samples[i].PostponedBytes - samples[i - 1].PostponedBytes) / DirtyLooks.PageBytes;
+            var pages = samples[i].SentPages - samples[i - 1].SentPages - waiting;
             var isZeros = pages > 0 && bytes < pages * BytesPerPageLeast;
             if (!isZeros && samples[i].LinkBytesPerSecond > 0 && double.IsFinite(samples[i].LinkBytesPerSecond))
             {

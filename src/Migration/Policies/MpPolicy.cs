@@ -75,9 +75,9 @@ public sealed class MpPolicy(MpSettings settings) : IMigrationPolicy
                 ?? Invariant($"the guest is memory-intensive ({100 * forecast.ShareLeftByAPass:0} % of a pass is left to the next); it stops as soon as the rest fits: now {pauseMs:0} ms"));
     }
 
-    /// <summary>QEMU's own limit. Of pages that wait it knows nothing, and while the relay takes them in it believes in a link as fast as memory.</summary>
+    /// <summary>QEMU's own limit. Of pages that wait it knows nothing, and while the relay takes them in, and for a window after, it believes in a link as fast as memory.</summary>
     private static MigrationOrder.Limit Limit(double limitMs, MigrationForecast forecast, Postponement postponed, string why) =>
-        new(postponed.Slices != 0 ? 1 : Math.Max(1, limitMs - forecast.PostponedMs), why);
+        new(postponed.Slices != 0 || forecast.IsTakingIn ? 1 : Math.Max(1, limitMs - forecast.PostponedMs), why);
 
     private double QuietLimitMs(MigrationTerms terms) => Math.Clamp(terms.MaxPauseMs - terms.OverheadMs, 1, settings.QuietLimitMs);
 

@@ -20,6 +20,7 @@ internal sealed class PostponedPages : IDisposable
     private readonly ulong[] _waiting;
     private readonly int[] _bySlice = new int[RamSight.Slices];
     private readonly long _pages;
+    private bool _isRam;
     private ulong _slices;
     private int _count;
 
@@ -43,7 +44,13 @@ internal sealed class PostponedPages : IDisposable
     {
         try
         {
-            return path is null || ramBytes < PageBytes ? null : new PostponedPages(File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite), ramBytes);
+            var file = path is null || ramBytes < PageBytes ? null : File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            if (file is null || RandomAccess.GetLength(file) < ramBytes)
+            {
+                file?.Dispose();
+                return null;
+            }
+            return new PostponedPages(file, ramBytes);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -54,13 +61,16 @@ internal sealed class PostponedPages : IDisposable
     /// <summary>By slice; null: none waits. May be a few pages old.</summary>
     public int[]? BySlice() => Count == 0 ? null : [.. _bySlice];
 
+    /// <summary>QEMU lists a block. Pages wait only if the first is the guest's RAM, as large as its file is taken to be.</summary>
+    public void List(int block, ulong length) => _isRam |= block == 0 && length == (ulong)_pages * PageBytes;
+
     /// <summary>QEMU gives a page. True: it is kept, and must not go over the link.</summary>
     /// <param name="block">Its number; the guest's RAM is the first.</param>
     /// <param name="mayWait">It was never sent, and it can be taken out of the stream.</param>
     public bool Take(int block, ulong address, bool mayWait)
     {
         var page = (long)(address / PageBytes);
-        if (block != 0 || page >= _pages)
+        if (!_isRam || block != 0 || page >= _pages)
         {
             return false;
         }
@@ -111,12 +121,15 @@ internal sealed class PostponedPages : IDisposable
 
     public void Dispose() => _ram.Dispose();
 
-    /// <summary>A hole, and what lies beyond the file's end, is zero.</summary>
     private void Read(long page, Span<byte> space)
     {
         try
         {
-            space[RandomAccess.Read(_ram, space, page * PageBytes)..].Clear();
+            for (var used = 0; used < space.Length;)
+            {
+                var read = RandomAccess.Read(_ram, space[used..], (page * PageBytes) + used);
+                used += read > 0 ? read : throw new IOException("its file ends there");
+            }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

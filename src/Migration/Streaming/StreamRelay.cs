@@ -49,7 +49,10 @@ internal sealed class StreamRelay
     /// <summary>Ends the stream to the destination. Only after <see cref="Ended"/>, and only when QEMU says that it completed.</summary>
     public void MarkEnd()
     {
-        Invariant.Check(Postponed is not { Count: > 0 }, "all pages that waited were sent before the stream's end");
+        if (Postponed is { Count: > 0 and var count })
+        {
+            throw new PolluxException($"QEMU's stream ended without the devices' state, and {count} pages of the guest's RAM were not sent", "the guest runs on at the source; look at the VM's log");
+        }
         try
         {
             ChunkFrames.WriteEnd(_link);
@@ -230,7 +233,11 @@ internal sealed class StreamRelay
     /// <summary>What the scanner calls: a struct, so that the calls are direct.</summary>
     private readonly struct Sink(StreamRelay relay) : IRamSink
     {
-        public void OnBlock(int block, string name, ulong length) => relay.Ledger.Add(name, length);
+        public void OnBlock(int block, string name, ulong length)
+        {
+            relay.Ledger.Add(name, length);
+            relay.Postponed?.List(block, length);
+        }
 
         public void OnPage(int block, ulong address, int offset, ReadOnlySpan<byte> piece) => relay.Take(block, address, offset, piece);
 

@@ -33,6 +33,15 @@ internal sealed class SpecNode
         }
     }
 
+    /// <summary>Refuses a member that one might well expect.</summary>
+    public void Refuse(string member, string problem, string nextStep)
+    {
+        if (_map.Children.Keys.FirstOrDefault(k => k is YamlScalarNode { Value: { } name } && name == member) is { } key)
+        {
+            throw ErrorAt(_source, key.Start, problem, nextStep);
+        }
+    }
+
     /// <summary>Refuses members that nobody would read.</summary>
     public void AllowOnly(params string[] members)
     {

@@ -20,6 +20,7 @@ public static partial class VmSpecReader
     public static VmSpec Read(string yaml, string sourceName)
     {
         var root = SpecNode.Parse(yaml, sourceName);
+        root.Refuse("disks", "there are no disks yet", "leave 'disks' out: the guest runs from its kernel and initrd");
         root.AllowOnly("name", "cpus", "memory", "machine", "cpu", "accelerator", "kernel", "initrd", "commandLine", "nics", "availability", "faultTolerance");
         var name = root.Text("name") ?? throw root.Error("member 'name' is missing", "add 'name: my-vm'");
         return new VmSpec(
@@ -191,6 +192,6 @@ public static partial class VmSpecReader
     [GeneratedRegex(@"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$")]
     private static partial Regex Mac();
 
-    [GeneratedRegex(@"^(\d{1,18})([KkMmGgTt]?)(i?[Bb]?)$")]
+    [GeneratedRegex(@"^(\d{1,18})(?:([KkMmGgTt])(?:i[Bb]?)?|[Bb])?$")]
     private static partial Regex SizeText();
 }

@@ -121,7 +121,7 @@ public sealed class LinkSender : IDisposable
             {
             }
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException)
+        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException or PolluxException)
         {
             bool closed;
             lock (_lock)

@@ -135,7 +135,7 @@ public sealed class EpochReceiver : IDisposable
         {
             _events.LinkEnded(e is EndOfStreamException ? "the primary closed it" : e.Message);
         }
-        catch (WireFormatException e)
+        catch (PolluxException e)
         {
             _frames.Dispose();
             _events.LinkEnded(e.Message);

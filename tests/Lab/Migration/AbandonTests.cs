@@ -55,6 +55,22 @@ public sealed class AbandonTests
     }
 
     [KvmFact]
+    public async Task Cancelled_WhilePagesThatWaitedAreSent_GuestRunsOnAndMovesLater()
+    {
+        const ulong All = ulong.MaxValue;
+        await using var move = await HalfMove.BeginAsync(SlowMBps, new TestPolicy(1, s => s.PostponedBytes > 16 << 20
+            ? new MigrationOrder.SwitchOver(0, "now") { PostponedSlices = All }
+            : new MigrationOrder.GoOn() { PostponedSlices = All }));
+        var switchover = await move.Outgoing.UntilSwitchoverAsync(CancellationToken.None);
+        var completing = move.Outgoing.CompleteAsync(CancellationToken.None);
+        await move.UntilAsync(() => move.Outgoing.SentBytes > switchover.SentBytes + (4 << 20));
+        await move.Outgoing.AbandonAsync(resume: true);
+        await Assert.ThrowsAnyAsync<Exception>(() => completing);
+        await move.AssertRunsAtSourceAsync();
+        await move.AssertMovesLaterAsync();
+    }
+
+    [KvmFact]
     public async Task Abandoned_AfterTheDestinationLoadedIt_GuestRunsOnAndMovesLater()
     {
         await using var move = await HalfMove.BeginAsync(512, new TestPolicy(2000));

@@ -9,6 +9,9 @@ internal sealed class MigrationForecast
     /// <summary>and what is sent until then for the shortest.</summary>
     private const double ShortestLeadMs = 20;
 
+    /// <summary>QEMU measures its rate in windows of 100 ms, of which the last that ended counts; and a sample is late.</summary>
+    private const double QemuMemoryMs = 300;
+
     /// <summary>Less than this is nothing to go on for.</summary>
     private const double SmallestRestMs = 30;
 
@@ -49,6 +52,7 @@ internal sealed class MigrationForecast
         _sentSinceLook = now.SentBytes - (_isFirstPass ? 0 : looks[^1].SentBytes);
         _windowMs = _isFirstPass ? 0 : looks[^1].WindowMs;
         RestBytes = RestOf(now) - SentAgain(samples);
+        IsTakingIn = samples.Any(s => now.AtMs - s.AtMs <= QemuMemoryMs && s.PostponedBytes < PostponedBytes);
         if (now.Ram is { WrittenBySlice: { Count: > 0 } slices } ram)
         {
             _dirtyBefore = DirtyBefore(now, slices);
@@ -68,6 +72,9 @@ internal sealed class MigrationForecast
 
     /// <summary>Pages wait until the guest stands.</summary>
     public double PostponedBytes { get; }
+
+    /// <summary>QEMU's measure of the link still has a window in it in which pages came to wait.</summary>
+    public bool IsTakingIn { get; }
 
     /// <summary>Pages wait: QEMU takes them for sent, and reckons with a link that is faster than it is.</summary>
     public double PostponedMs => PostponedBytes / _linkBytesPerMs;
@@ -113,7 +120,8 @@ internal sealed class MigrationForecast
             {
                 rest = Math.Min(rest, Curve.WithinAtLeast(rest / _linkBytesPerMs));
             }
-            return PauseMs(rest);
+            // What waits is sent in the pause in any case.
+            return Math.Max(PauseMs(rest), PostponedMs + _terms.OverheadMs);
         }
     }
 
