@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
 using Pollux.Core;
+using Pollux.Keeper.Events;
 using Pollux.Keeper.Guests;
 using Pollux.Keeper.Moving;
 using Pollux.Replication.Pair;
@@ -121,6 +122,7 @@ internal sealed partial class KeeperProcess
         var destination = _destination!;
         await destination.RunAsync().ConfigureAwait(false);
         _lastMove = destination.Result;
+        _events.Tell(PairNews.OfMove(_lastMove!));
         await CloseDestinationAsync().ConfigureAwait(false);
     }
 

@@ -110,7 +110,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         var view = await FindAsync(name, cancellation).ConfigureAwait(false);
         if (VmSpecReader.Read(view.Record!.SpecYaml, $"the spec of {name}").Availability != Availability.FaultTolerant)
         {
-            throw new PolluxException($"the spec of {name} does not ask for fault tolerance", "define it with 'availability: faultTolerant'");
+            throw new PolluxException($"the spec of {name} does not ask for fault tolerance", "define it with 'availability: faultTolerant'; one that is defined otherwise is stopped and deleted first");
         }
         if (view.Role is { State: RoleState.Protected, Standby: { } standby })
         {

@@ -71,7 +71,7 @@ internal static class ProtectionDoctor
     private static Finding Wish(ProtectionFacts facts) => facts switch
     {
         { Spec.Problem: { } problem } => new("wish", Verdict.Missing, problem, "delete the VM and define it anew"),
-        { Spec.FaultTolerant: false } => new("wish", Verdict.NotConfigured, "its spec does not ask for fault tolerance", "define it with 'availability: faultTolerant'"),
+        { Spec.FaultTolerant: false } => new("wish", Verdict.NotConfigured, "its spec does not ask for fault tolerance", "define it with 'availability: faultTolerant'; one that is defined otherwise is stopped and deleted first"),
         { Vm.ShallRun: false } => new("wish", Verdict.NotConfigured, $"it is stopped{Because(facts.Vm.Role?.Reason)}", $"pollux vm start {facts.Vm.Name}"),
         { Vm.Record.Protect: false } => new("wish", Verdict.NotConfigured, "nobody has asked for it", $"pollux vm protect {facts.Vm.Name}"),
         _ => new("wish", Verdict.Ok, "it shall run and be protected"),

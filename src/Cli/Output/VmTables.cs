@@ -41,6 +41,10 @@ internal static class VmTables
         Row("state", vm.Note.Length == 0 ? vm.State : $"{vm.State} ({vm.Note})");
         Row("runs on", vm.State == "stopped" ? $"- (home {vm.Host})" : vm.Host.Value);
         Row("standby", vm.Standby?.Value ?? "-");
+        if (vm is { State: "stopped", Record.Protect: true })
+        {
+            Row("protection", "asked for: it gets a standby when it runs");
+        }
         if (PrimaryOf(vm) is { } keeper)
         {
             Row("QEMU", $"{keeper.QemuVersion} ({keeper.Accelerator}), process {keeper.QemuPid}");

@@ -29,6 +29,8 @@ internal sealed class KeeperEvents : IDisposable
         _log = new EventJournal(config.EventsFile, config.Host, KeeperLog.Say);
     }
 
+    public void Tell(EventDraft draft) => _log.Tell(_vm, draft);
+
     public void Tell(string kind, EventWeight weight, string text) => _log.Tell(_vm, kind, weight, text);
 
     /// <summary>

@@ -27,6 +27,13 @@ internal static class PairNews
             $"took over from {from}: {times.Reason} (detected {times.DetectMs:0.#} ms, arbitrated {times.ArbitrateMs:0.#} ms, resumed {times.ResumeMs:0.#} ms)"),
         new Dictionary<string, double> { ["detectMs"] = times.DetectMs, ["arbitrateMs"] = times.ArbitrateMs, ["resumeMs"] = times.ResumeMs, ["epoch"] = times.Epoch });
 
+    /// <summary>A live migration that has arrived: the guest runs here.</summary>
+    public static EventDraft OfMove(MigrationStatus move) => new(
+        EventKinds.Moved, EventWeight.Info,
+        string.Create(CultureInfo.InvariantCulture,
+            $"moved from {move.From} to {move.To}: {move.ElapsedMs / 1000:0.0} s, {move.SentBytes / 1048576.0:0.#} MiB sent; it stood still for {move.PauseMs:0.#} ms"),
+        new Dictionary<string, double> { ["totalMs"] = move.ElapsedMs, ["sentBytes"] = move.SentBytes, ["pauseMs"] = move.PauseMs ?? 0 });
+
     /// <summary>The reason of a takeover that nobody's death caused, as the pair's machine words it.</summary>
     public const string Planned = "planned takeover";
 
@@ -65,7 +72,7 @@ internal static class PairNews
     private static EventDraft? OfStandby(PairState before, PairState after, PairEvent because) => (before.Phase, after.Phase) switch
     {
         var (from, to) when from == to => null,
-        (PairPhase.Landing, PairPhase.Alone) => Info(EventKinds.Moved, after.Reason),
+        (PairPhase.Landing, PairPhase.Alone) => null, // told when it runs, with what it took
         (PairPhase.Expecting or PairPhase.Arriving or PairPhase.Landing, PairPhase.Gone) => Info(EventKinds.MoveFailed, $"does not come to {after.Me.Host}: {after.Reason}"),
         (PairPhase.SwappingBack, PairPhase.Gone) => new(EventKinds.TakeoverFailed, EventWeight.Alarm, $"the takeover failed, and was given back: {after.Reason}"),
         (PairPhase.Taking or PairPhase.Loading or PairPhase.Confirming, PairPhase.Gone) =>

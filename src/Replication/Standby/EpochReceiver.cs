@@ -3,7 +3,6 @@ using Pollux.Core;
 using Pollux.Replication.Checkpointing;
 using Pollux.Replication.Compression;
 using Pollux.Replication.Link;
-using Pollux.Replication.Scrubbing;
 using Pollux.Wire;
 using Pollux.Wire.Replication;
 
@@ -11,22 +10,18 @@ namespace Pollux.Replication.Standby;
 
 /// <summary>
 /// The standby's reader of the data link. An epoch that is whole in memory is reported; it is applied to the image only once the pair's
-/// machine has said so (<see cref="ApplyUpTo"/>), in order, by a thread of its own. An unfinished epoch is thrown away with the link.
+/// machine has said so (<see cref="ApplyUpTo"/>), by an <see cref="EpochApplier"/>. An unfinished epoch is thrown away with the link.
 /// </summary>
 public sealed class EpochReceiver : IDisposable
 {
     private readonly FrameStream _frames;
     private readonly StandbyImage _image;
-    private readonly ScrubCheck _scrub;
+    private readonly EpochApplier _applier;
     private readonly ChunkPool _pool;
     private readonly IReceiverEvents _events;
-    private readonly object _lock = new();
-    private readonly Queue<EpochBuffer> _whole = new();
+    private readonly Lock _lock = new();
     private readonly PayloadDecompressor _decompressor = new(); // the reader's
     private readonly Thread _reader;
-    private readonly Thread _applier;
-    private Epoch _applyUpTo = Epoch.None;
-    private Epoch _settled = Epoch.None; // applied, and compared where there was something to compare
     private Epoch _lastWhole = Epoch.None;
     private EpochBuffer? _filling;
     private Chunk? _scratch;
@@ -35,19 +30,16 @@ public sealed class EpochReceiver : IDisposable
     private long _arrivedBytes;
     private long _arrivedTicks;
     private Arrival _lastArrival;
-    private Exception? _applyFailure;
-    private bool _closed;
 
     public EpochReceiver(FrameStream frames, StandbyImage image, ChunkPool pool, string name, IReceiverEvents events)
     {
         (_frames, _image, _pool, _events) = (frames, image, pool, events);
-        _scrub = new ScrubCheck(image.Ram);
+        _applier = new EpochApplier(image, pool, $"{name} apply", events, endLink: frames.Dispose);
         _reader = new Thread(Read) { IsBackground = true, Name = $"{name} link in" };
-        _applier = new Thread(ApplyWhole) { IsBackground = true, Name = $"{name} apply" };
     }
 
     /// <summary>Pages of the image that were compared with the primary's memory.</summary>
-    public long ScrubbedPages => _scrub.Pages;
+    public long ScrubbedPages => _applier.ScrubbedPages;
 
     /// <summary>How the last epoch that is whole came in.</summary>
     public Arrival LastArrival
@@ -67,57 +59,22 @@ public sealed class EpochReceiver : IDisposable
         _applier.Start();
     }
 
-    /// <summary>Epochs up to this one may go into the image.</summary>
-    public void ApplyUpTo(Epoch epoch)
-    {
-        lock (_lock)
-        {
-            _applyUpTo = epoch;
-            Monitor.PulseAll(_lock);
-        }
-    }
+    /// <inheritdoc cref="EpochApplier.ApplyUpTo"/>
+    public void ApplyUpTo(Epoch epoch) => _applier.ApplyUpTo(epoch);
 
-    /// <summary>
-    /// Waits until the image holds exactly <paramref name="epoch"/> and has passed its scrub. Throws what went wrong with applying, and for
-    /// an image that was ever found wrong: nobody may take over from it.
-    /// </summary>
-    public void WaitApplied(Epoch epoch)
-    {
-        ApplyUpTo(epoch);
-        lock (_lock)
-        {
-            while (_settled < epoch && _applyFailure is null)
-            {
-                Monitor.Wait(_lock);
-            }
-            if (_applyFailure is not null)
-            {
-                throw new PolluxException($"the image is of no use after epoch {_image.Applied}: {_applyFailure.Message}", null, _applyFailure);
-            }
-        }
-    }
+    /// <inheritdoc cref="EpochApplier.WaitApplied"/>
+    public void WaitApplied(Epoch epoch) => _applier.WaitApplied(epoch);
 
     /// <summary>Ends both threads and gives unapplied epochs back. The image stays as it is.</summary>
     public void Dispose()
     {
-        lock (_lock)
-        {
-            _closed = true;
-            Monitor.PulseAll(_lock);
-        }
+        _applier.Close();
         _frames.Dispose();
         if (_reader.IsAlive && Thread.CurrentThread != _reader)
         {
             _reader.Join(TimeSpan.FromSeconds(2));
         }
-        if (_applier.IsAlive && Thread.CurrentThread != _applier)
-        {
-            _applier.Join(TimeSpan.FromSeconds(2));
-        }
-        while (_whole.TryDequeue(out var epoch))
-        {
-            epoch.Return();
-        }
+        _applier.Dispose();
         _filling?.Return();
     }
 
@@ -296,7 +253,7 @@ public sealed class EpochReceiver : IDisposable
         if (first)
         {
             _image.FinishFirst(epoch.CopyDeviceState());
-            Settle(epoch.Epoch);
+            _applier.Settle(epoch.Epoch);
             epoch.Return();
             if (_scratch is not null)
             {
@@ -306,57 +263,9 @@ public sealed class EpochReceiver : IDisposable
         }
         else
         {
-            lock (_lock)
-            {
-                _whole.Enqueue(epoch);
-                Monitor.PulseAll(_lock);
-            }
+            _applier.Add(epoch);
         }
         _events.EpochWhole(epoch.Epoch);
-    }
-
-    private void ApplyWhole()
-    {
-        while (true)
-        {
-            EpochBuffer? epoch;
-            lock (_lock)
-            {
-                while (!_closed && !(_whole.TryPeek(out epoch) && epoch.Epoch <= _applyUpTo))
-                {
-                    Monitor.Wait(_lock);
-                }
-                if (_closed)
-                {
-                    return;
-                }
-                epoch = _whole.Dequeue();
-            }
-            try
-            {
-                _image.Apply(epoch, _pool);
-                if (epoch.Scrub is { } sample && _scrub.Differences(sample) is { } wrong)
-                {
-                    FailScrub(epoch.Epoch, wrong);
-                    return;
-                }
-            }
-            catch (Exception e) when (e is PolluxException)
-            {
-                FailApplying(e);
-                return;
-            }
-            Settle(epoch.Epoch);
-        }
-    }
-
-    private void Settle(Epoch epoch)
-    {
-        lock (_lock)
-        {
-            _settled = epoch;
-            Monitor.PulseAll(_lock);
-        }
     }
 
     private void SettleArrival()
@@ -366,29 +275,6 @@ public sealed class EpochReceiver : IDisposable
             _lastArrival = new Arrival(_arrivedBytes, (long)(_arrivedTicks * (1e9 / Stopwatch.Frequency)));
         }
         (_arrivedBytes, _arrivedTicks) = (0, 0);
-    }
-
-    /// <summary>The link stays open for a moment: the primary is told before this side leaves.</summary>
-    private void FailScrub(Epoch epoch, IReadOnlyList<long> wrong)
-    {
-        var why = $"scrub: after epoch {epoch} the standby's memory is not the primary's at 0x{wrong[0]:x}{(wrong.Count > 1 ? $" and {wrong.Count - 1} more pages" : "")}";
-        _events.ScrubFailed(epoch, why);
-        lock (_lock)
-        {
-            _applyFailure = new PolluxException(why);
-            Monitor.PulseAll(_lock);
-        }
-    }
-
-    private void FailApplying(Exception why)
-    {
-        lock (_lock)
-        {
-            _applyFailure = why;
-            Monitor.PulseAll(_lock);
-        }
-        _frames.Dispose();
-        _events.ApplyFailed(why.Message);
     }
 }
 

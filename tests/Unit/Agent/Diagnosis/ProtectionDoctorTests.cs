@@ -24,7 +24,7 @@ public sealed class ProtectionDoctorTests
     {
         Expect(Alone() with { Vm = View(protect: false) }, Verdict.NotConfigured, "not protected: nobody has asked for it", "pollux vm protect redis");
         Expect(Alone() with { Vm = View(run: false, role: Role(RoleState.Stopped, "the guest shut down")) }, Verdict.NotConfigured, "not protected: it is stopped (the guest shut down)", "pollux vm start redis");
-        Expect(Alone() with { Spec = new SpecFacts(false, true, null) }, Verdict.NotConfigured, "not protected: its spec does not ask for fault tolerance", "define it with 'availability: faultTolerant'");
+        Expect(Alone() with { Spec = new SpecFacts(false, true, null) }, Verdict.NotConfigured, "not protected: its spec does not ask for fault tolerance", "define it with 'availability: faultTolerant'; one that is defined otherwise is stopped and deleted first");
         Expect(Alone() with { Vm = VmView.Unknown(Redis) with { Damage = "the role key holds no role" } }, Verdict.Missing,
             "not protected: the role key holds no role", "restore it from a backup of etcd; the guest runs on meanwhile");
     }
