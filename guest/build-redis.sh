@@ -49,7 +49,7 @@ mkdir -p "$root"/{bin,dev,etc,lib/modules,proc,sys,usr/bin}
 cp /bin/busybox "$root/bin/busybox"
 cp guest/redis/redis.conf "$root/etc/redis.conf"
 install -m 755 guest/redis/init "$root/init"
-for program in beacon churn dirty supervise; do
+for program in beacon checksum churn dirty supervise; do
   gcc -O2 -Wall -static -s -o "$root/bin/$program" "guest/redis/$program.c"
 done
 

@@ -74,7 +74,7 @@ internal sealed partial class KeeperProcess
 
     private async Task UnprotectAsync(CancellationToken cancellation)
     {
-        if (_loop.State.Phase is PairPhase.Alone or PairPhase.Moving or PairPhase.HandedOff)
+        if (_loop.State.Phase is PairPhase.Alone or PairPhase.Moving or PairPhase.HandedOff or PairPhase.Yielding)
         {
             return;
         }
@@ -230,19 +230,18 @@ internal sealed partial class KeeperProcess
 
     private static bool WaitsForRole(PairPhase phase) => phase is
         PairPhase.Claiming or PairPhase.Verifying or PairPhase.Protecting or PairPhase.GoingSolo or PairPhase.Frozen or PairPhase.Stopping
-        or PairPhase.HandedOff or PairPhase.Deciding or PairPhase.Taking or PairPhase.Confirming or PairPhase.SwappingBack or PairPhase.Landing;
+        or PairPhase.HandedOff or PairPhase.Deciding or PairPhase.Taking or PairPhase.Confirming or PairPhase.SwappingBack or PairPhase.Landing or PairPhase.Returning;
 
     private static string Because(PairState state) => state.Reason.Length == 0 ? "" : $" ({state.Reason})";
 
     private string PhaseName(PairState state) => state.Phase switch
     {
         PairPhase.Claiming => "starting",
-        PairPhase.Alone when _destination is { Result: null } => "arriving",
         PairPhase.Alone => _guest is null ? "starting" : "running",
         PairPhase.Syncing or PairPhase.Protecting => "syncing",
         PairPhase.Protected => "protected",
-        PairPhase.Moving or PairPhase.HandedOff => "moving",
-        PairPhase.Expecting or PairPhase.Arriving or PairPhase.Landing => "arriving",
+        PairPhase.Moving or PairPhase.HandedOff or PairPhase.Yielding => "moving",
+        PairPhase.Expecting or PairPhase.Arriving or PairPhase.Landing or PairPhase.Resuming or PairPhase.Returning => "arriving",
         PairPhase.Verifying or PairPhase.HandingOver or PairPhase.GoingSolo or PairPhase.Frozen => "holding",
         PairPhase.Waiting => _standby is null ? "standby-preparing" : "standby-waiting",
         PairPhase.Receiving or PairPhase.Ready => "standby-syncing",

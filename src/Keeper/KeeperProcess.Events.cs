@@ -40,7 +40,7 @@ internal sealed partial class KeeperProcess
         PairPhase.Claiming => "its start",
         PairPhase.Stopping => "its end",
         _ when !WaitsForRole(phase) => null,
-        PairPhase.HandedOff or PairPhase.Landing => "the guest, which is moving,",
+        PairPhase.HandedOff or PairPhase.Landing or PairPhase.Returning => "the guest, which is moving,",
         >= PairPhase.Waiting => "a takeover",
         _ => "the guest, with its frames,",
     };

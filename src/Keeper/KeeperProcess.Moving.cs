@@ -14,6 +14,7 @@ internal sealed partial class KeeperProcess
 {
     private volatile MovingSource? _moving;
     private volatile MovingDestination? _destination;
+    private volatile Task _destinationClosed = Task.CompletedTask;
     private volatile bool _hasListenedForMove;
     private MigrationSettings _moveSettings = new();
 
@@ -37,13 +38,14 @@ internal sealed partial class KeeperProcess
                 EndMove(end.Why);
                 return true;
             case PairEffect.RunGuest:
-                Beside(RunArrivedAsync, e => new PairEvent.QemuExited($"it could not be let run: {e.Message}"));
+                Beside(RunArrivedAsync, e => new PairEvent.GuestCouldNotRun(e.Message));
                 return true;
             case PairEffect.TellDismiss dismiss when _moving is { } moving:
                 moving.Dismiss(dismiss.Why);
                 return true;
             case PairEffect.TellDismiss dismiss when _destination is { } destination:
                 destination.Dismiss(dismiss.Why);
+                _destinationClosed = CloseDestinationAsync();
                 return true;
             default:
                 return false;
@@ -120,10 +122,20 @@ internal sealed partial class KeeperProcess
     private async Task RunArrivedAsync()
     {
         var destination = _destination!;
-        await destination.RunAsync().ConfigureAwait(false);
+        try
+        {
+            await destination.RunAsync().ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is PolluxException or IOException or SocketException)
+        {
+            // Whatever it did of what it was told: it must be dead before the source's copy may go on.
+            destination.Guest.Process.Kill();
+            await destination.Guest.Process.Exited.ConfigureAwait(false);
+            throw;
+        }
         _lastMove = destination.Result;
         _events.Tell(PairNews.OfMove(_lastMove!));
-        await CloseDestinationAsync().ConfigureAwait(false);
+        _loop.Post(new PairEvent.GuestRuns());
     }
 
     private async Task CloseDestinationAsync()
@@ -137,6 +149,7 @@ internal sealed partial class KeeperProcess
     private async Task CloseMoveAsync()
     {
         await CloseDestinationAsync().ConfigureAwait(false);
+        await _destinationClosed.ConfigureAwait(false);
         if (Interlocked.Exchange(ref _moving, null) is { } moving)
         {
             await moving.CloseAsync().ConfigureAwait(false);
@@ -174,7 +187,7 @@ internal sealed partial class KeeperProcess
 
     private async Task CancelMoveAsync(CancellationToken cancellation)
     {
-        if (_loop.State.Phase is not (PairPhase.Moving or PairPhase.HandedOff))
+        if (_loop.State.Phase is not (PairPhase.Moving or PairPhase.HandedOff or PairPhase.Yielding))
         {
             throw new PolluxException($"{_machine.Spec.Name} does not move", "see 'pollux vm show'");
         }

@@ -163,7 +163,7 @@ internal sealed partial class KeeperProcess : IPairEdge
                 _roles.Swap(swap.Swap, swap.Again);
                 break;
             case PairEffect.WatchRole:
-                _roles.Watch(() => _loop.State.Phase is PairPhase.Frozen or PairPhase.HandedOff);
+                _roles.Watch(() => _loop.State.Phase is PairPhase.Frozen or PairPhase.HandedOff or PairPhase.Yielding);
                 _ = SayWhenOverdueAsync();
                 break;
             case PairEffect.StartGuest start:
@@ -320,7 +320,7 @@ internal sealed partial class KeeperProcess : IPairEdge
             await Task.Delay(TakeoverPatience).ConfigureAwait(false);
             _loop.Post(new PairEvent.TakeoverOverdue());
         }
-        while (_loop.State.Phase is PairPhase.Frozen or PairPhase.HandedOff or PairPhase.Claiming && !_leaving.IsCancellationRequested);
+        while (_loop.State.Phase is PairPhase.Frozen or PairPhase.HandedOff or PairPhase.Yielding or PairPhase.Claiming && !_leaving.IsCancellationRequested);
     }
 
     /// <summary>

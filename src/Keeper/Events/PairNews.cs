@@ -43,7 +43,7 @@ internal static class PairNews
         (PairPhase.Claiming, PairPhase.Alone) => Info(EventKinds.Started, after.Reason),
         (PairPhase.Claiming, PairPhase.Gone) => Warning(EventKinds.StartFailed, after.Reason),
         (PairPhase.Alone, PairPhase.Moving) => Info(EventKinds.Moving, after.Reason),
-        (PairPhase.Moving or PairPhase.HandedOff, PairPhase.Alone) or (PairPhase.GoingSolo, PairPhase.Alone) when before.Phase != PairPhase.GoingSolo || before.IsHandedOver =>
+        (PairPhase.Moving or PairPhase.HandedOff or PairPhase.Yielding, PairPhase.Alone) or (PairPhase.GoingSolo, PairPhase.Alone) when before.Phase != PairPhase.GoingSolo || before.IsHandedOver =>
             Warning(EventKinds.MoveFailed, $"stays on {after.Me.Host}: {after.Reason}"),
         (PairPhase.Alone, PairPhase.Syncing) => Info(EventKinds.Syncing, $"{after.Reason}; not protected until it is full and a takeover is rehearsed"),
         (PairPhase.Syncing, PairPhase.Alone) => after.Reason == ByUser
@@ -59,6 +59,7 @@ internal static class PairNews
 
     private static EventDraft LeaveOfPrimary(PairState before, PairState after, PairEvent because) => (before.Phase, because) switch
     {
+        (PairPhase.Yielding, _) => Info(EventKinds.HandedOver, after.Reason),
         (_, PairEvent.QemuExited) => new(EventKinds.GuestDied, EventWeight.Alarm, IsProtected(before)
             ? $"its QEMU is dead on {after.Me.Host}, so {before.Role?.Standby?.Host} shall take over: {after.Reason}"
             : $"its QEMU is dead: {after.Reason}"),
@@ -72,8 +73,8 @@ internal static class PairNews
     private static EventDraft? OfStandby(PairState before, PairState after, PairEvent because) => (before.Phase, after.Phase) switch
     {
         var (from, to) when from == to => null,
-        (PairPhase.Landing, PairPhase.Alone) => null, // told when it runs, with what it took
-        (PairPhase.Expecting or PairPhase.Arriving or PairPhase.Landing, PairPhase.Gone) => Info(EventKinds.MoveFailed, $"does not come to {after.Me.Host}: {after.Reason}"),
+        (PairPhase.Resuming, PairPhase.Alone) => null, // told when it runs, with what it took
+        (>= PairPhase.Expecting and <= PairPhase.Returning, PairPhase.Gone) => Info(EventKinds.MoveFailed, $"does not come to {after.Me.Host}: {after.Reason}"),
         (PairPhase.SwappingBack, PairPhase.Gone) => new(EventKinds.TakeoverFailed, EventWeight.Alarm, $"the takeover failed, and was given back: {after.Reason}"),
         (PairPhase.Taking or PairPhase.Loading or PairPhase.Confirming, PairPhase.Gone) =>
             new(EventKinds.TakeoverFailed, EventWeight.Alarm, $"the takeover failed: {after.Reason}"),

@@ -76,6 +76,10 @@ public abstract record PairEvent
     public sealed record HandedOver(Role Role, long Revision) : PairEvent;
     public sealed record Arrived : PairEvent;
     public sealed record ArrivalFailed(string Why) : PairEvent;
+    public sealed record GuestRuns : PairEvent;
+
+    /// <summary>The guest was not let run, or died of it; its QEMU is dead. Nothing of it was heard, and a guest without disks has written nothing that stays.</summary>
+    public sealed record GuestCouldNotRun(string Why) : PairEvent;
 
     // The standby's side
     public sealed record PrimaryConnected(Member Primary) : PairEvent;

@@ -6,7 +6,8 @@ namespace Pollux.Replication.Pair;
 /// Live migration: the guest moves to a host that is no standby of it (docs/live-migration.md). One copy runs, always:
 ///   - until the hand-over is told, the destination may do nothing, and the source may let its guest run on without asking anybody;
 ///   - from then on either side needs a won swap of the same revision of the role: the destination to let the guest run, the source to let it
-///     run on. An unknown outcome moves neither.
+///     run on. An unknown outcome moves neither;
+///   - a destination that won, and whose guest then does not run, may swap the role back; the source keeps its copy, stopped, until it knows.
 /// </content>
 public static partial class PairMachine
 {
@@ -23,11 +24,19 @@ public static partial class PairMachine
         (PairPhase.Moving, PairEvent.StopRequested) => EndMove(s, "the VM is to be stopped"),
         (PairPhase.Moving, _) when EndOfMove(e) is { } why => EndMove(s, why),
 
-        (PairPhase.HandedOff, PairEvent.RoleRead read) => HandedOver(s, read.Role),
+        (PairPhase.HandedOff, PairEvent.RoleRead read) => HandedOver(s, read),
         (PairPhase.HandedOff, PairEvent.QemuExited exited) => Leave(s, $"the guest that was handed over is gone: {exited.Why}"),
         (PairPhase.HandedOff, PairEvent.TakeoverOverdue) => TakeBack(s, $"{s.Peer!.Host} did not let it run in time"),
-        (PairPhase.HandedOff, _) when EndOfMove(e) is { } why => TakeBack(s, why),
+        (PairPhase.HandedOff, _) when EndOfMove(e) is { } why => TakeBack(s with { PeerLost = e is PairEvent.Dismissed }, why),
         (PairPhase.HandedOff, _) => Stay(s),
+
+        (PairPhase.Yielding, PairEvent.RoleRead read) => Yielded(s, read),
+        // Its last word: what the role says from now on stays.
+        (PairPhase.Yielding, PairEvent.Dismissed) => new(s with { PeerLost = true }, [new PairEffect.ReadRole()]),
+        (PairPhase.Yielding, PairEvent.LinkDown) => Stay(s with { PeerLost = true }),
+        (PairPhase.Yielding, PairEvent.TakeoverOverdue) when s.PeerLost => new(s, [new PairEffect.ReadRole()]),
+        (PairPhase.Yielding, PairEvent.QemuExited) => Leave(s, s.Role!.Reason),
+        (PairPhase.Yielding, _) => Stay(s),
         _ => null,
     };
 
@@ -46,7 +55,9 @@ public static partial class PairMachine
         (PairPhase.Arriving, PairEvent.LinkDown) when s.IsHandedOver => Stay(s),
         (PairPhase.Expecting or PairPhase.Arriving, PairEvent.LinkDown down) => Leave(s, $"the link to the source is down: {down.Why}"),
         (PairPhase.Landing, PairEvent.QemuExited exited) => Stay(s with { GuestDied = exited.Why }),
-        (PairPhase.Expecting or PairPhase.Arriving or PairPhase.Landing, _) => Stay(s),
+        (PairPhase.Resuming, PairEvent.GuestRuns) => RunHere(s),
+        (PairPhase.Resuming, PairEvent.GuestCouldNotRun could) => GiveBack(s, could.Why),
+        (>= PairPhase.Expecting and <= PairPhase.Returning, _) => Stay(s),
         _ => null,
     };
 
@@ -67,11 +78,24 @@ public static partial class PairMachine
     private static Transition TakeBack(PairState s, string why) => Swapping(
         WithSwap(s with { IsHandedOver = true }, PairPhase.GoingSolo, RoleState.Running, s.Me, null, why));
 
-    private static Transition HandedOver(PairState s, Role? role) => role switch
+    private static Transition HandedOver(PairState s, PairEvent.RoleRead read) => read.Role switch
     {
         null => Leave(s, "this VM has no role any more"),
-        _ when role.Primary != s.Me => Leave(s, $"{role.Primary.Host} runs this VM now: {role.Reason}"),
+        { State: RoleState.Running } role when role.Primary == s.Peer => Yield(s, role, read.Revision),
+        var role when role.Primary != s.Me => Leave(s, $"{role.Primary.Host} runs this VM now: {role.Reason}"),
         _ => Stay(s),
+    };
+
+    private static Transition Yield(PairState s, Role role, long revision) => Stay(
+        s with { Phase = PairPhase.Yielding, Role = role, RoleRevision = revision, IsHandedOver = true, Reason = $"{role.Primary.Host} has won it and is about to run it" });
+
+    /// <summary>It is ours again once the role says so. It is given up when the destination is not going to change the role any more, and this was read after that was known.</summary>
+    private static Transition Yielded(PairState s, PairEvent.RoleRead read) => read.Role switch
+    {
+        null => Leave(s, "this VM has no role any more"),
+        { State: RoleState.Running } role when role.Primary == s.Me => RunAlone(s with { Role = role, RoleRevision = read.Revision }, role.Reason),
+        { State: RoleState.Running } role when role.Primary == s.Peer && (!s.PeerLost || read.Question == PairEvent.RoleRead.Watched) => Stay(s),
+        var role => Leave(s, $"{role.Primary.Host} runs this VM now: {role.Reason}"),
     };
 
     private static Transition Land(PairState s) => s is { HasArrived: true, IsHandedOver: true }
@@ -79,10 +103,16 @@ public static partial class PairMachine
         : Stay(s);
 
     private static Transition Landed(PairState s) => s.GuestDied is { } why
-        ? Leave(s, $"the guest died right after it had moved: {why}")
-        : new(
-            s with { Phase = PairPhase.Alone, Peer = null, HasArrived = false, IsHandedOver = false, Reason = s.Role!.Reason },
-            [new PairEffect.RunGuest(), new PairEffect.OpenNetwork(), new PairEffect.TellDismiss(s.Role.Reason)]);
+        ? GiveBack(s, why)
+        : new(s with { Phase = PairPhase.Resuming, Reason = s.Role!.Reason }, [new PairEffect.RunGuest()]);
+
+    private static Transition RunHere(PairState s) => new(
+        s with { Phase = PairPhase.Alone, Peer = null, HasArrived = false, IsHandedOver = false },
+        [new PairEffect.OpenNetwork(), new PairEffect.TellDismiss(s.Role!.Reason)]);
+
+    /// <summary>Nothing of this side was heard or written, so that the source's copy can go on.</summary>
+    private static Transition GiveBack(PairState s, string why) => Swapping(
+        WithSwap(s, PairPhase.Returning, RoleState.Running, s.Peer!, null, $"{s.Me.Host} could not let it run: {why}"));
 
     private static Transition LeaveMove(PairState s, string why) => Leave(s, why, new PairEffect.TellDismiss(why));
 }

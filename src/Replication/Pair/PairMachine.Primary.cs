@@ -199,6 +199,10 @@ public static partial class PairMachine
     /// <summary>Somebody else moved the role: gone once another runs, frozen until the role says who does.</summary>
     private static Transition Superseded(PairState s, Role? current)
     {
+        if (s is { IsHandedOver: true, PeerLost: false } && current is { State: RoleState.Running } && current.Primary == s.Peer)
+        {
+            return Yield(s with { PeerLost = true }, current, s.RoleRevision) with { Effects = [new PairEffect.WatchRole()] };
+        }
         s = s with { Phase = PairPhase.Frozen, Reason = current?.Reason ?? "this VM has no role any more" };
         var decided = Thaw(s, new PairEvent.RoleRead(current, s.RoleRevision));
         return decided.State.Phase == PairPhase.Frozen

@@ -82,6 +82,7 @@ public static partial class PairMachine
             s with { Phase = PairPhase.Alone, Peer = null, Whole = Core.Epoch.None, Acknowledged = Core.Epoch.None, Reason = s.Role!.Reason },
             [new PairEffect.OpenNetwork()]),
         PairPhase.SwappingBack => Leave(s, s.Role!.Reason),
+        PairPhase.Returning => LeaveMove(s, s.Role!.Reason),
         PairPhase.Landing => Landed(s),
         _ => Stay(s),
     };

@@ -45,7 +45,7 @@ public static partial class PairMachine
             PairEvent.ReadFailed failed => failed.Question,
             _ => PairEvent.RoleRead.Any,
         };
-        return question == PairEvent.RoleRead.Watched ? state.Phase is not (PairPhase.Frozen or PairPhase.HandedOff) : question != PairEvent.RoleRead.Any && question != state.Question;
+        return question == PairEvent.RoleRead.Watched ? state.Phase is not (PairPhase.Frozen or PairPhase.HandedOff or PairPhase.Yielding) : question != PairEvent.RoleRead.Any && question != state.Question;
     }
 
     private static Transition Decide(PairState state, PairEvent e) => e switch

@@ -38,6 +38,9 @@ public enum PairPhase
     /// <summary>Live migration: the destination has everything and may swap the role; the guest stays stopped until the role says who runs.</summary>
     HandedOff,
 
+    /// <summary>Live migration: the role names the destination. The guest stays here, stopped, until it runs there: a destination that cannot let it run gives it back.</summary>
+    Yielding,
+
     /// <summary>The user stops the VM; the swap to <c>stopped</c> is under way.</summary>
     Stopping,
 
@@ -76,6 +79,12 @@ public enum PairPhase
 
     /// <summary>Live migration: all is here and handed over; the guest is stopped, the swap to run it is under way.</summary>
     Landing,
+
+    /// <summary>Live migration: won; QEMU is told to let the guest run, whose frames wait.</summary>
+    Resuming,
+
+    /// <summary>Live migration: won, but the guest does not run here; the swap that gives it back to the source is under way.</summary>
+    Returning,
 
     /// <summary>Nothing is left to do; the process cleans up and ends.</summary>
     Gone,
@@ -123,7 +132,7 @@ public sealed record PairState
     public Epoch? Final { get; init; }
 
     /// <summary>
-    /// Primary: the standby was lost while another question was open. Standby: the primary is lost for more than silence, so that
+    /// Primary: the standby was lost while another question was open. Source of a migration, after the hand-over: the destination has said its last word, or is not heard any more. Standby: the primary is lost for more than silence, so that
     /// a heartbeat alone does not bring it back.
     /// </summary>
     public bool PeerLost { get; init; }
@@ -146,7 +155,7 @@ public sealed record PairState
     public string Reason { get; init; } = "";
 
     /// <summary>Waits for a guest that moves here.</summary>
-    public bool IsDestination => Phase is >= PairPhase.Expecting and <= PairPhase.Landing;
+    public bool IsDestination => Phase is >= PairPhase.Expecting and <= PairPhase.Returning;
 
     public bool IsStandby => Phase is >= PairPhase.Waiting and < PairPhase.Gone;
 

@@ -1,7 +1,7 @@
 using Pollux.Cluster.Api;
 using Pollux.Cluster.Events;
+using Pollux.Lab.Tests.Labs;
 using Pollux.Lab.Vms;
-using Pollux.Linux.Processes;
 using Xunit.Abstractions;
 
 namespace Pollux.Lab.Tests.FaultRounds;
@@ -10,7 +10,6 @@ namespace Pollux.Lab.Tests.FaultRounds;
 [Collection(ProtectedLabTests.Name)]
 public sealed class ScrubRoundTests(ProtectedLab lab, ITestOutputHelper output)
 {
-    private const int PageBytes = 4096;
     private static readonly TimeSpan Found = TimeSpan.FromSeconds(60);
 
     [Fact]
@@ -67,21 +66,11 @@ public sealed class ScrubRoundTests(ProtectedLab lab, ITestOutputHelper output)
     {
         var host = lab.Cluster[standby];
         var qemu = Assert.Single(host.FindQemus(lab.Vm.Name));
-        using var ram = File.Open($"/proc/{qemu}/root{RamFileOf(qemu)}", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        using var ram = GuestRam.Open(qemu);
         // The kernel's text begins at 16 MiB and is never written again.
-        const long address = (17 << 20) + (3 * PageBytes);
-        ram.Position = address + 100;
-        var value = ram.ReadByte();
-        ram.Position = address + 100;
-        ram.WriteByte((byte)(value ^ 1));
+        const long address = (17 << 20) + (3 * GuestRam.PageBytes);
+        ram.Flip(address + 100);
         return address;
-    }
-
-    private static string RamFileOf(int qemu)
-    {
-        const string member = "mem-path=";
-        var argument = ProcessTable.ArgumentsOf(qemu)!.Single(a => a.Contains(member, StringComparison.Ordinal));
-        return argument.Split(',').Single(p => p.StartsWith(member, StringComparison.Ordinal))[member.Length..];
     }
 
     private static long Alarms(VmDocument vm) => PrimaryScrub(vm)?.Alarms ?? 0;

@@ -50,6 +50,9 @@ public sealed class MoveFaultTests(MoveLab lab, ITestOutputHelper output)
     // The role says the destination, which has not let it run yet.
     [InlineData(MoveSide.Destination, "Does.RunGuest", MoveSide.Source, Death.Power)]
     [InlineData(MoveSide.Destination, "Does.RunGuest", MoveSide.Destination, Death.Keeper)]
+    // It cannot run there: the source's copy, which stands still, goes on.
+    [InlineData(MoveSide.Destination, "Does.RunGuest", MoveSide.Destination, Death.Qemu)]
+    [InlineData(MoveSide.Destination, "Does.SwapRole.Running", MoveSide.Destination, Death.Qemu)]
     public async Task ASideDies_OneCopyRunsOn(MoveSide at, string point, MoveSide dies, Death death)
     {
         var (source, destination) = await lab.WholeAsync();

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Net.NetworkInformation;
 using Pollux.Cluster.Api;
 using Pollux.Cluster.Keepers;
@@ -19,6 +20,7 @@ public sealed class MoveLab : IAsyncLifetime
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Boot = TimeSpan.FromMinutes(2);
+    private static readonly IPEndPoint Checksum = IPEndPoint.Parse("10.78.0.10:7002");
     private RedisLoad? _load;
     private PhysicalAddress _mac = PhysicalAddress.None;
 
@@ -30,7 +32,7 @@ public sealed class MoveLab : IAsyncLifetime
         await LabCluster.DownAsync(TestLabs.Moving);
         Cluster = await LabCluster.UpAsync(TestLabs.Moving, new LabOptions());
         var redis = await RedisGuest.SpecAsync(Cluster);
-        var spec = redis with { CommandLine = $"{redis.CommandLine} pollux.beacon=10.78.0.255:7000:10 pollux.dirty=32:2000" };
+        var spec = redis with { CommandLine = $"{redis.CommandLine} pollux.beacon=10.78.0.255:7000:10 pollux.dirty=32:2000 pollux.checksum=16:1000:7002" };
         _mac = PhysicalAddress.Parse(spec.Nics[0].Mac);
         Vm = await LabVm.StartAsync(Cluster, spec, "h1");
         await (await RedisGuest.LoadAsync(Cluster, 0, Boot)).DisposeAsync();
@@ -108,6 +110,9 @@ public sealed class MoveLab : IAsyncLifetime
             throw;
         }
     }
+
+    /// <summary>What the guest's own program says of its memory.</summary>
+    public Task<GuestChecksum> ChecksumAsync() => GuestChecksum.ReadAsync(Cluster.OpenClientSocket, Checksum, Patience);
 
     /// <summary>Waits until the guest answers a request of now.</summary>
     public async Task AnswersAsync()

@@ -1,5 +1,7 @@
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
+using Pollux.Lab.Judgement;
+using Pollux.Lab.Tests.Labs;
 using Xunit.Abstractions;
 
 namespace Pollux.Lab.Tests.Moving;
@@ -16,6 +18,20 @@ public sealed class MoveTests(MoveLab lab, ITestOutputHelper output)
     [Fact]
     [Trait("Suite", "long")]
     public Task AHundredTimesToAndFro_UnderLoad_ConnectionLives() => RoundsAsync(100);
+
+    /// <summary>The guest's own program would find a page that a migration spoilt.</summary>
+    [Fact]
+    public async Task PageOfTheGuestSpoilt_ItsChecksumSaysSo()
+    {
+        var (source, _) = await lab.WholeAsync();
+        Assert.Null((await lab.ChecksumAsync()).Complaint);
+        using var ram = GuestRam.Open(Assert.Single(lab.Cluster[source].FindQemus(lab.Vm.Name)));
+        var address = await QuietPageAsync(ram);
+        ram.Flip(address);
+        Assert.Contains("must be", (await lab.ChecksumAsync()).Complaint, StringComparison.Ordinal);
+        ram.Flip(address);
+        Assert.Null((await lab.ChecksumAsync()).Complaint);
+    }
 
     [Fact]
     public Task Cancelled_GuestRunsOn() => lab.JudgedAsync(async _ =>
@@ -56,14 +72,31 @@ public sealed class MoveTests(MoveLab lab, ITestOutputHelper output)
         }
     }
 
+    /// <summary>Where a page of the program's is that it will not write for some time.</summary>
+    private async Task<long> QuietPageAsync(GuestRam ram)
+    {
+        const ulong soon = 20_000;
+        var now = await lab.ChecksumAsync();
+        var (generations, later) = (KnownMemory.Generations(now.Pages, now.Writes), KnownMemory.Generations(now.Pages, now.Writes + soon));
+        var quiet = (ulong)Enumerable.Range(0, generations.Length).First(n => generations[n] == later[n]);
+        var page = new ulong[GuestRam.PageBytes / sizeof(ulong)];
+        KnownMemory.Fill(page, quiet, generations[quiet]);
+        return ram.Find(page) ?? throw new InvalidOperationException($"page {quiet} is nowhere in the guest's RAM");
+    }
+
     private Task RoundsAsync(int rounds) => lab.JudgedAsync(async load =>
     {
         for (var round = 0; round < rounds; round++)
         {
             var (_, destination) = await lab.WholeAsync();
+            var before = await lab.ChecksumAsync();
+            Assert.Null(before.Complaint);
             var move = await lab.MoveAsync(destination);
             output.WriteLine($"{round}: {move.ElapsedMs:0} ms, {move.SentBytes >> 20} MiB, paused {move.PauseMs} ms (expected {move.PredictedPauseMs})");
             Assert.True(await load.IsAnsweredAfterAsync(System.Diagnostics.Stopwatch.GetTimestamp(), Patience), $"no answer after move {round}");
+            var after = await lab.ChecksumAsync();
+            Assert.Null(after.Complaint);
+            Assert.True(after.Writes > before.Writes, $"nothing was written between {before} and {after}");
         }
     });
 }

@@ -89,7 +89,7 @@ internal sealed record FaultPlan(IReadOnlyList<Fault> Faults, double UntilMs, bo
     ];
 
     private static readonly PairPhase[] MovingPhases =
-        [PairPhase.Moving, PairPhase.HandedOff, PairPhase.Expecting, PairPhase.Arriving, PairPhase.Landing, PairPhase.GoingSolo, PairPhase.Alone, PairPhase.Stopping];
+        [PairPhase.Moving, PairPhase.HandedOff, PairPhase.Expecting, PairPhase.Arriving, PairPhase.Landing, PairPhase.Resuming, PairPhase.Returning, PairPhase.Yielding, PairPhase.GoingSolo, PairPhase.Alone, PairPhase.Stopping];
 
     private static readonly string[] MovingEffects =
     [

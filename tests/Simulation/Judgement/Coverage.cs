@@ -43,6 +43,8 @@ internal enum Seen
     TakenBack,
     TakeBackLost,
     LandingLost,
+    GivenBack,
+    RanOnWhenGivenBack,
     LandedAfterTheSourcesDeath,
     AdoptedAfterHandOver,
     FaultStruck,
@@ -105,7 +107,9 @@ internal sealed class Coverage
         switch (before.Phase, after.Phase)
         {
             case (PairPhase.Alone, PairPhase.Moving): Add(Seen.MoveBegun); break;
-            case (PairPhase.Landing, PairPhase.Alone): Add(Seen.Moved); break;
+            case (PairPhase.Resuming, PairPhase.Alone): Add(Seen.Moved); break;
+            case (PairPhase.Returning, PairPhase.Gone) when because is PairEvent.SwapWon: Add(Seen.GivenBack); break;
+            case (PairPhase.Yielding, PairPhase.Alone): Add(Seen.RanOnWhenGivenBack); break;
             case (PairPhase.Moving, PairPhase.Alone) when because is PairEvent.MigrationCancelled: Add(Seen.MoveCancelled); break;
             case (PairPhase.Moving, PairPhase.Alone) when because is PairEvent.MigrationFailed: Add(Seen.MoveGivenUp); break;
             case (PairPhase.Arriving, PairPhase.Gone) when because is PairEvent.ArrivalFailed: Add(Seen.StateRefusedByDestination); break;

@@ -34,7 +34,7 @@ internal sealed partial class SimulatedKeeper
 
     public void CancelMove()
     {
-        if (State.Phase is PairPhase.Moving or PairPhase.HandedOff)
+        if (State.Phase is PairPhase.Moving or PairPhase.HandedOff or PairPhase.Yielding)
         {
             Post(new PairEvent.MigrationCancelled());
         }
@@ -73,6 +73,12 @@ internal sealed partial class SimulatedKeeper
                 return true;
             case PairEffect.TellDismiss dismiss when Arrival is { } arrival:
                 arrival.Dismiss(dismiss.Why);
+                // The last words leave first.
+                Process.After(1, () =>
+                {
+                    Arrival?.Dispose();
+                    Arrival = null;
+                });
                 return true;
             default:
                 return false;
@@ -81,16 +87,13 @@ internal sealed partial class SimulatedKeeper
 
     private void RunArrived()
     {
-        if (Qemu!.IsAlive)
+        if (!Qemu!.IsAlive)
         {
-            Qemu.Continue();
+            Post(new PairEvent.GuestCouldNotRun("QEMU ended"));
+            return;
         }
-        // Its last words have left with the effects before.
-        Process.After(1, () =>
-        {
-            Arrival?.Dispose();
-            Arrival = null;
-        });
+        Qemu.Continue();
+        Post(new PairEvent.GuestRuns());
     }
 
     private void BecomeDestination()
@@ -176,7 +179,7 @@ internal sealed partial class SimulatedKeeper
     /// <summary>What a life has seen of moves, as far as one state does not tell it.</summary>
     private void NoteMove(PairState before, PairState after)
     {
-        if ((before.Phase, after.Phase) != (PairPhase.Landing, PairPhase.Alone))
+        if ((before.Phase, after.Phase) != (PairPhase.Resuming, PairPhase.Alone))
         {
             return;
         }

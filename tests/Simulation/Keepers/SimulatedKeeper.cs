@@ -209,7 +209,7 @@ internal sealed partial class SimulatedKeeper
                 break;
             case PairEffect.SwapRole swap: _roles.Swap(swap.Swap, swap.Again); break;
             case PairEffect.WatchRole:
-                _roles.Watch(() => State.Phase is PairPhase.Frozen or PairPhase.HandedOff);
+                _roles.Watch(() => State.Phase is PairPhase.Frozen or PairPhase.HandedOff or PairPhase.Yielding);
                 SayWhenOverdue();
                 break;
             case PairEffect.StartGuest start: Process.Soon(() => StartGuest(start.Adopt)); break;
@@ -397,7 +397,7 @@ internal sealed partial class SimulatedKeeper
     private void SayWhenOverdue() => Process.After(TakeoverPatienceMs, () =>
     {
         Post(new PairEvent.TakeoverOverdue());
-        if (State.Phase is PairPhase.Frozen or PairPhase.HandedOff or PairPhase.Claiming && !_isLeaving)
+        if (State.Phase is PairPhase.Frozen or PairPhase.HandedOff or PairPhase.Yielding or PairPhase.Claiming && !_isLeaving)
         {
             SayWhenOverdue();
         }

@@ -18,6 +18,14 @@ public sealed class MigrationTests
 
     private static PairScript Landing() => Arriving().When(new PairEvent.HandedOver(RoleRunning(A), HandedOverAt)).When(new PairEvent.Arrived());
 
+    private static PairScript Resuming() => Landing().Wins();
+
+    private static PairScript Returning() => Resuming().When(new PairEvent.GuestCouldNotRun("an assertion failed"));
+
+    private static PairScript Yielding() => HandedOff().When(new PairEvent.RoleRead(RoleRunning(B), 200, PairEvent.RoleRead.Watched));
+
+    private static PairEvent.RoleRead Answer(PairScript keeper, Member primary, long revision) => new(RoleRunning(primary), revision, keeper.State.Question);
+
     public static TheoryData<PairEvent> Ends => new(
         new PairEvent.LinkDown("reset"), new PairEvent.Dismissed("its QEMU refuses"), new PairEvent.MigrationFailed("it gave up"), new PairEvent.MigrationCancelled());
 
@@ -75,7 +83,16 @@ public sealed class MigrationTests
     public void Source_TheDestinationIsTooSlow_TakesItBackBySwap() => Assert.Equal(A, TakingBack().IsIn(PairPhase.GoingSolo).Sent.Next.Primary);
 
     [Fact]
-    public void Source_ItsSwapIsLostToTheDestination_Leaves() => TakingBack().Loses(RoleRunning(B)).IsIn(PairPhase.Gone);
+    public void Source_ItsSwapIsLostToTheDestination_KeepsItsCopyUntilItIsTooLate()
+    {
+        var keeper = TakingBack().Loses(RoleRunning(B)).IsIn(PairPhase.Yielding).Does(new PairEffect.WatchRole());
+        keeper.When(new PairEvent.TakeoverOverdue()).IsIn(PairPhase.Yielding).Does(new PairEffect.ReadRole());
+        keeper.When(Answer(keeper, B, 201)).IsIn(PairPhase.Gone);
+    }
+
+    [Fact]
+    public void Source_ItsSwapIsLostToADestinationThatHasSaidItsLastWord_Leaves() =>
+        HandedOff().When(new PairEvent.Dismissed("it runs here")).IsIn(PairPhase.GoingSolo).Loses(RoleRunning(B)).IsIn(PairPhase.Gone);
 
     [Fact]
     public void Source_ItsSwapIsUnknown_StaysStopped()
@@ -85,8 +102,50 @@ public sealed class MigrationTests
     }
 
     [Fact]
-    public void Source_TheRoleNamesTheDestination_Leaves() =>
-        HandedOff().When(new PairEvent.RoleRead(RoleRunning(B), 200, PairEvent.RoleRead.Watched)).IsIn(PairPhase.Gone);
+    public void Source_TheRoleNamesTheDestination_KeepsItsCopyUntilTheGuestRunsThere()
+    {
+        var keeper = Yielding().IsIn(PairPhase.Yielding).DoesNothing();
+        keeper.When(new PairEvent.TakeoverOverdue()).IsIn(PairPhase.Yielding).DoesNothing();
+        keeper.When(new PairEvent.Dismissed("it runs here")).IsIn(PairPhase.Yielding).Does(new PairEffect.ReadRole());
+        // A look that was under way when the destination said so.
+        keeper.When(new PairEvent.RoleRead(RoleRunning(B), 200, PairEvent.RoleRead.Watched)).IsIn(PairPhase.Yielding).DoesNothing();
+        Assert.IsType<PairEffect.Leave>(Assert.Single(keeper.When(Answer(keeper, B, 200)).IsIn(PairPhase.Gone).Effects));
+    }
+
+    [Fact]
+    public void Source_TheDestinationIsCutOffAfterItWon_IsGivenUpInTime()
+    {
+        var keeper = Yielding().When(new PairEvent.LinkDown("silent")).IsIn(PairPhase.Yielding).DoesNothing();
+        keeper.When(new PairEvent.TakeoverOverdue()).IsIn(PairPhase.Yielding).Does(new PairEffect.ReadRole());
+        keeper.When(new PairEvent.ReadFailed("no answer", keeper.State.Question)).IsIn(PairPhase.Yielding).DoesNothing();
+        keeper.When(new PairEvent.TakeoverOverdue()).Does(new PairEffect.ReadRole());
+        keeper.When(Answer(keeper, B, 200)).IsIn(PairPhase.Gone);
+    }
+
+    [Fact]
+    public void Source_TheRoleIsGivenBack_RunsOn()
+    {
+        PairScript[] all = [Yielding(), Yielding().When(new PairEvent.LinkDown("reset")), TakingBack().Loses(RoleRunning(B)), Yielding().When(new PairEvent.Dismissed("it died here"))];
+        foreach (var keeper in all)
+        {
+            keeper.When(new PairEvent.RoleRead(RoleRunning(A), 300, PairEvent.RoleRead.Watched)).IsIn(PairPhase.Alone);
+            Assert.IsType<PairEffect.EndMigration>(Assert.Single(keeper.Effects));
+            Assert.Equal((300, false, false), (keeper.State.RoleRevision, keeper.State.IsHandedOver, keeper.State.PeerLost));
+        }
+    }
+
+    [Fact]
+    public void Source_StoppedOrCancelledWhileTheDestinationIsAboutToRunIt_WaitsForTheRole()
+    {
+        foreach (PairEvent e in (PairEvent[])[new PairEvent.StopRequested(), new PairEvent.MigrationCancelled()])
+        {
+            Yielding().When(e).IsIn(PairPhase.Yielding).DoesNothing();
+        }
+    }
+
+    [Fact]
+    public void Source_ItsCopyDiesWhileTheDestinationIsAboutToRunIt_Leaves() =>
+        Assert.IsType<PairEffect.Leave>(Assert.Single(Yielding().When(new PairEvent.QemuExited("signal 9")).IsIn(PairPhase.Gone).Effects));
 
     [Fact]
     public void Source_TheRoleIsStillItsOwn_Waits() =>
@@ -143,8 +202,24 @@ public sealed class MigrationTests
     }
 
     [Fact]
-    public void Destination_SwapWon_RunsTheGuestThenOpensItsNetwork() =>
-        Assert.Equal(["RunGuest", "OpenNetwork", "TellDismiss"], Landing().Wins().IsIn(PairPhase.Alone).Effects.Select(e => e.GetType().Name));
+    public void Destination_SwapWon_RunsTheGuestThenOpensItsNetwork()
+    {
+        var keeper = Resuming().IsIn(PairPhase.Resuming).Does(new PairEffect.RunGuest());
+        Assert.Equal(["OpenNetwork", "TellDismiss"], keeper.When(new PairEvent.GuestRuns()).IsIn(PairPhase.Alone).Effects.Select(e => e.GetType().Name));
+    }
+
+    [Fact]
+    public void Destination_TheGuestDoesNotRun_GivesItBackBySwap()
+    {
+        var keeper = Resuming().When(new PairEvent.QemuExited("signal 6")).IsIn(PairPhase.Resuming).DoesNothing();
+        var won = keeper.State.RoleRevision;
+        keeper.When(new PairEvent.GuestCouldNotRun("an assertion failed")).IsIn(PairPhase.Returning);
+        Assert.Equal((won, RoleState.Running, A, null), (keeper.Sent.ExpectedRevision, keeper.Sent.Next.State, keeper.Sent.Next.Primary, keeper.Sent.Next.Standby));
+        Assert.Equal(["TellDismiss", "Leave"], keeper.Wins().IsIn(PairPhase.Gone).Effects.Select(e => e.GetType().Name));
+    }
+
+    [Fact]
+    public void Destination_GivingBackIsLost_Leaves() => Returning().Loses(RoleRunning(A)).IsIn(PairPhase.Gone);
 
     [Fact]
     public void Destination_SwapLost_Leaves() => Landing().Loses(RoleRunning(A)).IsIn(PairPhase.Gone);
@@ -168,7 +243,7 @@ public sealed class MigrationTests
     public void Destination_GuestDiesWhileTheSwapIsUnderWay_AwaitsItsOutcome()
     {
         var keeper = Landing().When(new PairEvent.QemuExited("signal 9")).IsIn(PairPhase.Landing).DoesNothing();
-        Assert.IsType<PairEffect.Leave>(Assert.Single(keeper.Wins().IsIn(PairPhase.Gone).Effects));
+        Assert.Equal(A, keeper.Wins().IsIn(PairPhase.Returning).Sent.Next.Primary);
     }
 
     public static TheoryData<PairEvent> Nothings => new(
@@ -179,9 +254,17 @@ public sealed class MigrationTests
     [MemberData(nameof(Nothings))]
     public void Destination_Landing_OnlyTheSwapDecides(PairEvent e) => Landing().When(e).IsIn(PairPhase.Landing).DoesNothing();
 
+    [Theory]
+    [MemberData(nameof(Nothings))]
+    public void Destination_Resuming_OnlyTheGuestDecides(PairEvent e) => Resuming().When(e).IsIn(PairPhase.Resuming).DoesNothing();
+
+    [Theory]
+    [MemberData(nameof(Nothings))]
+    public void Destination_Returning_OnlyTheSwapDecides(PairEvent e) => Returning().When(e).IsIn(PairPhase.Returning).DoesNothing();
+
     [Fact]
     public void Destination_SentAwayAfterItLanded_KeepsItsGuest() =>
-        Landing().Wins().When(new PairEvent.ArrivalFailed("sent away by its agent")).IsIn(PairPhase.Alone).DoesNothing();
+        Resuming().When(new PairEvent.GuestRuns()).When(new PairEvent.ArrivalFailed("sent away by its agent")).IsIn(PairPhase.Alone).DoesNothing();
 
     public static TheoryData<PairEvent> Failures => new(new PairEvent.ArrivalFailed("refused"), new PairEvent.QemuExited("signal 9"), new PairEvent.StopRequested());
 

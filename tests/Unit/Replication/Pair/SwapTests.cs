@@ -15,6 +15,8 @@ public sealed class SwapTests
         [PairPhase.Taking] = Taking,
         [PairPhase.Confirming] = Confirming,
         [PairPhase.Landing] = () => NewDestination().When(new PairEvent.PrimaryConnected(A)).When(new PairEvent.HandedOver(RoleRunning(A), 101)).When(new PairEvent.Arrived()),
+        [PairPhase.Returning] = () => NewDestination().When(new PairEvent.PrimaryConnected(A)).When(new PairEvent.HandedOver(RoleRunning(A), 101)).When(new PairEvent.Arrived())
+            .Wins().When(new PairEvent.GuestCouldNotRun("no")),
         [PairPhase.SwappingBack] = () => Loading().When(new PairEvent.LoadFailed("no such device")),
     };
 
