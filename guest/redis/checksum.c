@@ -1,6 +1,6 @@
 // checksum MIB:PAGES:PORT — memory of which an outsider knows what it must be. MIB MiB are filled with words that follow from the page's number; PAGES pages a
 // second, all over them, are rewritten with words that follow from the number of the write too. Whoever connects to TCP PORT is told the number of pages, of writes, and
-// the sum of all words as they are in memory now: what an outsider reckons from the first two. All integers are big endian, 8 bytes. Its counterpart is
+// a sum of all words in their order, as they are in memory now: what an outsider reckons from the first two. All integers are big endian, 8 bytes. Its counterpart is
 // Pollux.Lab.Judgement.KnownMemory, which says the same in C#: change both.
 #include <arpa/inet.h>
 #include <endian.h>
@@ -14,7 +14,7 @@
 
 enum { WORDS = 4096 / 8, SLICES_PER_SECOND = 100, NANOSECONDS = 1000000000 };
 
-// The last step of SplitMix64.
+// As SplitMix64 mixes.
 static uint64_t mixed(uint64_t n)
 {
     n *= 0x9e3779b97f4a7c15ull;
@@ -45,7 +45,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: checksum MIB:PAGES_PER_SECOND:PORT\n");
         return 2;
     }
-    uint64_t pages = (uint64_t)mebibytes << 8, writes = 0;
+    uint64_t pages = (uint64_t)mebibytes << 8, writes = 0, slices = 0;
     uint64_t *memory = mmap(NULL, pages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
     int listener = socket(AF_INET, SOCK_STREAM, 0);
@@ -65,7 +65,8 @@ int main(int argc, char **argv)
         uint64_t ticks;
         // A guest that stood still does not make up for it.
         if ((ready[0].revents & POLLIN) && read(clock, &ticks, sizeof ticks) == sizeof ticks) {
-            for (unsigned i = 0; i < rate / SLICES_PER_SECOND; i++) {
+            slices++;
+            for (uint64_t i = rate * (slices - 1) / SLICES_PER_SECOND; i < rate * slices / SLICES_PER_SECOND; i++) {
                 uint64_t n = mixed(++writes) % pages;
                 fill(memory + n * WORDS, n, writes);
             }

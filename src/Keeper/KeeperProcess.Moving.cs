@@ -69,17 +69,19 @@ internal sealed partial class KeeperProcess
 
     private void EndMove(string why)
     {
-        if (Interlocked.Exchange(ref _moving, null) is not { } moving)
+        if (_moving is not { } moving)
         {
             return;
         }
+        // Whoever asks meanwhile finds one of the two.
         _lastMove = StatusOf(moving, MigrationState.Failed, why);
+        _moving = null;
         _sessionEnded = moving.EndAsync(why);
     }
 
     private MigrationStatus? MoveStatus() => _moving is { } moving
         ? StatusOf(moving, MigrationState.Moving, null)
-        : _destination?.Result ?? _lastMove;
+        : _lastMove;
 
     private MigrationStatus StatusOf(MovingSource moving, MigrationState state, string? why)
     {
@@ -89,6 +91,13 @@ internal sealed partial class KeeperProcess
             : new MigrationStatus(
                 state, policy, _me.Host, moving.Destination.Host, Math.Round(progress.ElapsedMs), progress.Iteration, progress.SentBytes, progress.RemainingBytes,
                 Math.Round(progress.BytesPerSecond), Math.Round(progress.PredictedPauseMs, 1), progress.LeftMs, progress.ThrottlePercent, why ?? progress.Why);
+    }
+
+    /// <summary>The guest that has come runs here.</summary>
+    private void NoteArrival(MigrationStatus move)
+    {
+        _lastMove = move;
+        _events.Tell(PairNews.OfMove(move));
     }
 
     private async Task BecomeDestinationAsync(CancellationToken cancellation)
@@ -124,7 +133,7 @@ internal sealed partial class KeeperProcess
         var destination = _destination!;
         try
         {
-            await destination.RunAsync().ConfigureAwait(false);
+            await destination.RunAsync(MovePatience.Run).ConfigureAwait(false);
         }
         catch (Exception e) when (e is PolluxException or IOException or SocketException)
         {
@@ -133,8 +142,6 @@ internal sealed partial class KeeperProcess
             await destination.Guest.Process.Exited.ConfigureAwait(false);
             throw;
         }
-        _lastMove = destination.Result;
-        _events.Tell(PairNews.OfMove(_lastMove!));
         _loop.Post(new PairEvent.GuestRuns());
     }
 

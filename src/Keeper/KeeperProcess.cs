@@ -42,6 +42,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     private volatile ProtectionSession? _session;
     private StandbyTarget? _target;
     private Task _sessionEnded = Task.CompletedTask;
+    private int _overdueAsked;
     private volatile bool _stopWanted;
     private volatile bool _powerDownAsked;
     private volatile bool _guestShutDown;
@@ -128,6 +129,10 @@ internal sealed partial class KeeperProcess : IPairEdge
         _aloneAgain = after.Phase == PairPhase.Alone && before.Phase != PairPhase.Alone ? _aloneAgain ?? after.Reason : _aloneAgain;
         var takeover = _takeover.Last;
         _takeover.Moved(before, after, because);
+        if ((before.Phase, after.Phase) == (PairPhase.Resuming, PairPhase.Alone) && _destination?.Result is { } move)
+        {
+            NoteArrival(move);
+        }
         _events.Moved(before, after, because, ReferenceEquals(takeover, _takeover.Last) ? null : _takeover.Last);
         if (_stopWanted && after.Phase is PairPhase.Alone or PairPhase.Protected)
         {
@@ -313,11 +318,17 @@ internal sealed partial class KeeperProcess : IPairEdge
         _loop.Post(new PairEvent.StopRequested(_guestShutDown));
     }
 
+    /// <summary>Again and again, for as long as somebody waits for the role; whoever asks anew waits from then on.</summary>
     private async Task SayWhenOverdueAsync()
     {
+        var asked = Interlocked.Increment(ref _overdueAsked);
         do
         {
             await Task.Delay(TakeoverPatience).ConfigureAwait(false);
+            if (asked != Volatile.Read(ref _overdueAsked))
+            {
+                return;
+            }
             _loop.Post(new PairEvent.TakeoverOverdue());
         }
         while (_loop.State.Phase is PairPhase.Frozen or PairPhase.HandedOff or PairPhase.Yielding or PairPhase.Claiming && !_leaving.IsCancellationRequested);

@@ -49,18 +49,17 @@ internal sealed class RoleKeeper(IClusterStore store, VmName vm, HostId host, Ac
         }
         Run(async cancellation =>
         {
-            try
+            do
             {
                 while (still())
                 {
                     post(await ReadOnceAsync(PairEvent.RoleRead.Watched, cancellation).ConfigureAwait(false));
                     await Task.Delay(WatchEvery, cancellation).ConfigureAwait(false);
                 }
-            }
-            finally
-            {
                 Volatile.Write(ref _watching, 0);
             }
+            // Somebody may have begun to wait, and found it still watching, since it was asked last.
+            while (still() && Interlocked.Exchange(ref _watching, 1) == 0);
         });
     }
 

@@ -52,5 +52,12 @@ internal static class KeptLives
                 new Fault(4, FaultKind.Migrate, Victim.AnyHost, new Moment.At(6_800), 1_500, 0.6),
             ],
             9_500, Moves: true)),
+        new("a destination's QEMU dies while its swap is under way, so that it gives back what it wins; the agent of the source had stopped that meanwhile, as one that runs elsewhere", new FaultPlan(
+            [
+                new Fault(1, FaultKind.Migrate, Victim.AnyHost, new Moment.At(600), 100, 0.2),
+                new Fault(2, FaultKind.LoseQuorum, Victim.Primary, new Moment.Entering(Replication.Pair.PairPhase.Landing, 1, 0, 6_000), 3_600, 0.5),
+                new Fault(3, FaultKind.KillQemu, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.Landing, 1, 500, 6_000), 100, 0.5),
+            ],
+            12_000, Moves: true)),
     ];
 }

@@ -13,6 +13,7 @@ internal static class VmStates
     {
         (_, { Status: { Side: "primary", Phase: "protected" } status }) => ("protected", ArbiterNote(status, standby?.Status, hasArbiter) ?? status.Note),
         (_, { Status: { Side: "primary" } status }) => (status.Phase, NoteOf(view, status.Phase, status.Note, primary.Note ?? "")),
+        (_, { Status: { Side: "destination" } status }) => (status.Phase, status.Note),
         ({ State: RoleState.Taking } role, _) => ("taking", role.Reason),
         (_, { Status: { } status }) => ("taking", status.Note),
         (_, { Error: not null }) when standby?.Status is { Phase: "taking" } taker => ("taking", taker.Note),

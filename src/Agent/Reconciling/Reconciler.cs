@@ -86,10 +86,10 @@ internal static class Reconciler
         vm.Role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } && standby.Host == view.Me
         && (!local.KeeperLives || (local.Keeper is { } keeper && keeper.Incarnation != standby.Incarnation));
 
-    /// <summary>A keeper that takes over or moves its guest decides by the role itself, and the role may come back to it.</summary>
+    /// <summary>A keeper that takes over, moves its guest or waits for the role decides by that itself, and the role may come back to it.</summary>
     private static AgentAction? Forget(VmName name, LocalVm local, string why) => local switch
     {
-        { KeeperLives: true, Keeper: null or { Phase: "taking" or "moving" } or { Side: "destination" } } => null,
+        { KeeperLives: true, Keeper: null or { Phase: "taking" or "moving" or "holding" } or { Side: "destination" } } => null,
         { KeeperLives: true } => new AgentAction.Stop(name, Force: true, why),
         { HasRemains: true } => new AgentAction.ClearRemains(name),
         _ => null,

@@ -9,7 +9,7 @@ internal static class CompletionCommand
         _pollux() {
             local IFS=$'\n'
             local words
-            words=$(pollux "[suggest:${COMP_POINT}]" "${COMP_LINE}" 2>/dev/null)
+            words=$(pollux "[suggest:${COMP_POINT}]" "${COMP_LINE}" 2>/dev/null | sort -u)
             COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
         }
         complete -o default -F _pollux pollux

@@ -8,10 +8,9 @@ internal static class GlobalOptions
 {
     internal static readonly Option<OutputFormat> Output = new("--output", "-o")
     {
-        Description = "table for people, json for programs",
+        Description = "table for people, the default; json for programs",
         Recursive = true,
         HelpName = "table|json",
-        DefaultValueFactory = _ => OutputFormat.Table,
     };
 
     internal static readonly Option<double?> Timeout = new("--timeout")

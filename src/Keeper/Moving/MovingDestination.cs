@@ -72,9 +72,18 @@ internal sealed class MovingDestination : IAsyncDisposable
     }
 
     /// <summary>Lets the guest run. Its frames wait for <see cref="Guest.Egress"/>.</summary>
-    public async Task RunAsync()
+    /// <exception cref="PolluxException">It does not run, or not in time.</exception>
+    public async Task RunAsync(TimeSpan within)
     {
-        await _incoming.RunAsync(CancellationToken.None).ConfigureAwait(false);
+        using var patience = new CancellationTokenSource(within);
+        try
+        {
+            await _incoming.RunAsync(patience.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException e)
+        {
+            throw new PolluxException($"QEMU did not let it run within {within.TotalSeconds:0} s", "see the VM's QEMU log", e);
+        }
         var handOver = _handOver!;
         var pauseMs = handOver.StoppedMs + Stopwatch.GetElapsedTime(_handedOverAt).TotalMilliseconds;
         Guest.Replay(_ingress);

@@ -8,7 +8,7 @@ public static class KnownMemory
 {
     private const int WordsPerPage = 4096 / sizeof(ulong);
 
-    /// <summary>The sum of all words after so many writes.</summary>
+    /// <summary>The sum of all words, in their order, after so many writes.</summary>
     public static ulong Sum(ulong pages, ulong writes)
     {
         var generations = Generations(pages, writes);
@@ -47,7 +47,7 @@ public static class KnownMemory
         }
     }
 
-    /// <summary>The last step of SplitMix64.</summary>
+    /// <summary>As SplitMix64 mixes.</summary>
     private static ulong Mixed(ulong n)
     {
         n *= 0x9e3779b97f4a7c15;

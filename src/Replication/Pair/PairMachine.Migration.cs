@@ -14,7 +14,7 @@ public static partial class PairMachine
     private static Transition? StepMoving(PairState s, PairEvent e) => (s.Phase, e) switch
     {
         (PairPhase.Alone, PairEvent.MigrateRequested migrate) => new(
-            s with { Phase = PairPhase.Moving, Peer = migrate.Destination, Reason = $"moving to {migrate.Destination.Host}" },
+            s with { Phase = PairPhase.Moving, Peer = migrate.Destination, PeerLost = false, HasLastWord = false, Reason = $"moving to {migrate.Destination.Host}" },
             [new PairEffect.BeginMigration(migrate.Destination)]),
         (PairPhase.Moving, PairEvent.SwitchoverReached) => new(s with { Reason = $"stopped, sending the rest to {s.Peer!.Host}" }, [new PairEffect.CompleteMigration()]),
         (PairPhase.Moving, PairEvent.StreamSent) => new(
@@ -27,14 +27,15 @@ public static partial class PairMachine
         (PairPhase.HandedOff, PairEvent.RoleRead read) => HandedOver(s, read),
         (PairPhase.HandedOff, PairEvent.QemuExited exited) => Leave(s, $"the guest that was handed over is gone: {exited.Why}"),
         (PairPhase.HandedOff, PairEvent.TakeoverOverdue) => TakeBack(s, $"{s.Peer!.Host} did not let it run in time"),
-        (PairPhase.HandedOff, _) when EndOfMove(e) is { } why => TakeBack(s with { PeerLost = e is PairEvent.Dismissed }, why),
+        (PairPhase.HandedOff, _) when EndOfMove(e) is { } why => TakeBack(Heard(s, e), why),
         (PairPhase.HandedOff, _) => Stay(s),
 
+        (PairPhase.GoingSolo, PairEvent.Dismissed or PairEvent.LinkDown) when s.IsHandedOver => Stay(Heard(s, e)),
+
         (PairPhase.Yielding, PairEvent.RoleRead read) => Yielded(s, read),
-        // Its last word: what the role says from now on stays.
-        (PairPhase.Yielding, PairEvent.Dismissed) => new(s with { PeerLost = true }, [new PairEffect.ReadRole()]),
-        (PairPhase.Yielding, PairEvent.LinkDown) => Stay(s with { PeerLost = true }),
-        (PairPhase.Yielding, PairEvent.TakeoverOverdue) when s.PeerLost => new(s, [new PairEffect.ReadRole()]),
+        (PairPhase.Yielding, PairEvent.Dismissed) => new(Heard(s, e), [new PairEffect.ReadRole()]),
+        (PairPhase.Yielding, PairEvent.LinkDown) => Stay(Heard(s, e)),
+        (PairPhase.Yielding, PairEvent.TakeoverOverdue) when s.PeerLost || s.HasLastWord => new(s, [new PairEffect.ReadRole()]),
         (PairPhase.Yielding, PairEvent.QemuExited) => Leave(s, s.Role!.Reason),
         (PairPhase.Yielding, _) => Stay(s),
         _ => null,
@@ -57,6 +58,7 @@ public static partial class PairMachine
         (PairPhase.Landing, PairEvent.QemuExited exited) => Stay(s with { GuestDied = exited.Why }),
         (PairPhase.Resuming, PairEvent.GuestRuns) => RunHere(s),
         (PairPhase.Resuming, PairEvent.GuestCouldNotRun could) => GiveBack(s, could.Why),
+        (PairPhase.Resuming, PairEvent.QemuExited exited) => GiveBack(s, exited.Why),
         (>= PairPhase.Expecting and <= PairPhase.Returning, _) => Stay(s),
         _ => null,
     };
@@ -86,6 +88,9 @@ public static partial class PairMachine
         _ => Stay(s),
     };
 
+    /// <summary>What the source has heard of the destination since the hand-over.</summary>
+    private static PairState Heard(PairState s, PairEvent e) => s with { PeerLost = s.PeerLost || e is PairEvent.LinkDown, HasLastWord = s.HasLastWord || e is PairEvent.Dismissed };
+
     private static Transition Yield(PairState s, Role role, long revision) => Stay(
         s with { Phase = PairPhase.Yielding, Role = role, RoleRevision = revision, IsHandedOver = true, Reason = $"{role.Primary.Host} has won it and is about to run it" });
 
@@ -94,7 +99,7 @@ public static partial class PairMachine
     {
         null => Leave(s, "this VM has no role any more"),
         { State: RoleState.Running } role when role.Primary == s.Me => RunAlone(s with { Role = role, RoleRevision = read.Revision }, role.Reason),
-        { State: RoleState.Running } role when role.Primary == s.Peer && (!s.PeerLost || read.Question == PairEvent.RoleRead.Watched) => Stay(s),
+        { State: RoleState.Running } role when role.Primary == s.Peer && (read.Question == PairEvent.RoleRead.Watched || !(s.PeerLost || s.HasLastWord)) => Stay(s),
         var role => Leave(s, $"{role.Primary.Host} runs this VM now: {role.Reason}"),
     };
 
@@ -112,7 +117,7 @@ public static partial class PairMachine
 
     /// <summary>Nothing of this side was heard or written, so that the source's copy can go on.</summary>
     private static Transition GiveBack(PairState s, string why) => Swapping(
-        WithSwap(s, PairPhase.Returning, RoleState.Running, s.Peer!, null, $"{s.Me.Host} could not let it run: {why}"));
+        WithSwap(s, PairPhase.Returning, RoleState.Running, s.Peer!, null, $"{s.Me.Host} could not let it run: {why}"), new PairEffect.StopGuest());
 
     private static Transition LeaveMove(PairState s, string why) => Leave(s, why, new PairEffect.TellDismiss(why));
 }

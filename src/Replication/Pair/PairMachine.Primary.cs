@@ -159,7 +159,7 @@ public static partial class PairMachine
     }
 
     private static Transition RunAlone(PairState s, string why) => new(
-        s with { Phase = PairPhase.Alone, Peer = null, PeerLost = false, IsLate = false, Final = null, IsHandedOver = false, Reason = why },
+        s with { Phase = PairPhase.Alone, Peer = null, PeerLost = false, IsLate = false, Final = null, IsHandedOver = false, HasLastWord = false, Reason = why },
         s.IsHandedOver ? [new PairEffect.EndMigration(why)] : [new PairEffect.EndCheckpointing(why), new PairEffect.ReleaseAll(), new PairEffect.OpenGate()]);
 
     /// <summary>The guest is gone. A protected one lives on with the standby, which is told at once (rule 8).</summary>
@@ -199,9 +199,9 @@ public static partial class PairMachine
     /// <summary>Somebody else moved the role: gone once another runs, frozen until the role says who does.</summary>
     private static Transition Superseded(PairState s, Role? current)
     {
-        if (s is { IsHandedOver: true, PeerLost: false } && current is { State: RoleState.Running } && current.Primary == s.Peer)
+        if (s.IsHandedOver && current is { State: RoleState.Running } && current.Primary == s.Peer)
         {
-            return Yield(s with { PeerLost = true }, current, s.RoleRevision) with { Effects = [new PairEffect.WatchRole()] };
+            return Yield(s, current, s.RoleRevision) with { Effects = s.HasLastWord ? [new PairEffect.WatchRole(), new PairEffect.ReadRole()] : [new PairEffect.WatchRole()] };
         }
         s = s with { Phase = PairPhase.Frozen, Reason = current?.Reason ?? "this VM has no role any more" };
         var decided = Thaw(s, new PairEvent.RoleRead(current, s.RoleRevision));

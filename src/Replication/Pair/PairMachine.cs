@@ -35,7 +35,7 @@ public static partial class PairMachine
     /// </summary>
     private static bool IsStale(PairState state, PairEvent e)
     {
-        if (e is PairEvent.RoleRead { Question: PairEvent.RoleRead.Watched, Role: not null } look && look.Revision < state.RoleRevision)
+        if (e is PairEvent.RoleRead { Role: not null } look && (look.Question == PairEvent.RoleRead.Watched || state.Phase == PairPhase.Yielding) && look.Revision < state.RoleRevision)
         {
             return true;
         }

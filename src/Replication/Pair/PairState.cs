@@ -132,18 +132,21 @@ public sealed record PairState
     public Epoch? Final { get; init; }
 
     /// <summary>
-    /// Primary: the standby was lost while another question was open. Source of a migration, after the hand-over: the destination has said its last word, or is not heard any more. Standby: the primary is lost for more than silence, so that
+    /// Primary: the standby was lost while another question was open. Source of a migration, after the hand-over: the link to the destination is. Standby: the primary is lost for more than silence, so that
     /// a heartbeat alone does not bring it back.
     /// </summary>
     public bool PeerLost { get; init; }
 
-    /// <summary>Standby, loading or confirming: why the guest that was taken over is dead already, if it is. The swap's outcome is awaited all the same.</summary>
+    /// <summary>Standby, loading or confirming, or destination, landing: why the guest that came here is dead already, if it is. The swap's outcome is awaited all the same.</summary>
     public string? GuestDied { get; init; }
 
     /// <summary>
-    /// Live migration. Source, going solo: the guest was handed over, so that the migration is to be undone. Destination: the source has told that it is.
+    /// Live migration. Source, going solo or yielding: the guest was handed over, so that the migration is to be undone. Destination: the source has told that it is.
     /// </summary>
     public bool IsHandedOver { get; init; }
+
+    /// <summary>Source of a migration, after the hand-over: the destination has said its last word, and will not swap any more.</summary>
+    public bool HasLastWord { get; init; }
 
     /// <summary>Destination: the guest's state is loaded, the guest is stopped.</summary>
     public bool HasArrived { get; init; }

@@ -50,9 +50,6 @@ public sealed class MoveFaultTests(MoveLab lab, ITestOutputHelper output)
     // The role says the destination, which has not let it run yet.
     [InlineData(MoveSide.Destination, "Does.RunGuest", MoveSide.Source, Death.Power)]
     [InlineData(MoveSide.Destination, "Does.RunGuest", MoveSide.Destination, Death.Keeper)]
-    // It cannot run there: the source's copy, which stands still, goes on.
-    [InlineData(MoveSide.Destination, "Does.RunGuest", MoveSide.Destination, Death.Qemu)]
-    [InlineData(MoveSide.Destination, "Does.SwapRole.Running", MoveSide.Destination, Death.Qemu)]
     public async Task ASideDies_OneCopyRunsOn(MoveSide at, string point, MoveSide dies, Death death)
     {
         var (source, destination) = await lab.WholeAsync();
@@ -75,6 +72,30 @@ public sealed class MoveFaultTests(MoveLab lab, ITestOutputHelper output)
             await lab.Vm.UntilAsync(v => v is { State: "running", Role.State: RoleState.Running } && lab.Cluster[v.Host.Value].Power == HostPower.On, "running", Patience);
             var (now, _) = await lab.WholeAsync();
             output.WriteLine($"{dies} loses its {death} at {at}'s {point}: it runs at {(now == source ? "the source" : "the destination")}");
+        });
+    }
+
+    /// <summary>The destination's guest does not run, or not for long enough to be heard: the source's copy, which stands still meanwhile, goes on.</summary>
+    [Theory]
+    [InlineData("Does.SwapRole.Running", "KILL")]
+    [InlineData("Does.RunGuest", "KILL")]
+    [InlineData("Hears.GuestRuns", "KILL")]
+    [InlineData("Does.RunGuest", "STOP")]
+    public async Task TheDestinationsQemuDoesNotRunIt_TheSourceRunsOn(string point, string signal)
+    {
+        var (source, destination) = await lab.WholeAsync();
+        await lab.JudgedAsync(async _ =>
+        {
+            using (var armed = lab.Cluster.Arm(destination, lab.Vm.Name, point))
+            {
+                await lab.BeginAsync(destination, new MigrationSettings(BytesPerSecond: 100_000_000));
+                await armed.ReachedAsync(Patience);
+                var qemu = Assert.Single(lab.Cluster[destination].FindQemus(lab.Vm.Name));
+                (await lab.Cluster.ExecAsync(destination, ["kill", $"-{signal}", $"{qemu}"])).Checked("kill");
+            }
+            await lab.AnswersAsync();
+            Assert.Equal((source, destination), await lab.WholeAsync());
+            Assert.Null((await lab.ChecksumAsync()).Complaint);
         });
     }
 

@@ -10,6 +10,7 @@ internal sealed partial class SimulatedKeeper
 {
     private const double ExpectMs = 30_000;
     private const double PollMs = 20;
+    private const double RunWithinMs = 10_000;
     private SimulatedMovingSource? _moving;
     private bool _hasMoved;
     private bool _isUndoing;
@@ -58,7 +59,6 @@ internal sealed partial class SimulatedKeeper
                 return true;
             case PairEffect.TellHandOver hand:
                 _moving?.TellHandOver(hand.Role, hand.Revision);
-                SayWhenOverdue();
                 return true;
             case PairEffect.EndMigration end:
                 _isUndoing = _moving is not null;
@@ -93,7 +93,29 @@ internal sealed partial class SimulatedKeeper
             return;
         }
         Qemu.Continue();
-        Post(new PairEvent.GuestRuns());
+        AwaitArrived(_world.Time.NowMs + RunWithinMs);
+    }
+
+    private void AwaitArrived(double untilMs)
+    {
+        if (!Qemu!.IsAlive)
+        {
+            Post(new PairEvent.GuestCouldNotRun("QEMU ended"));
+        }
+        else if (Qemu is { GuestRuns: true, Process.IsFrozen: false })
+        {
+            // What is still to be done then may be overtaken by the news of its death.
+            Process.After(_world.Random.NextDouble() * 5, () => Post(new PairEvent.GuestRuns()));
+        }
+        else if (_world.Time.NowMs >= untilMs)
+        {
+            Qemu.Process.Kill();
+            Post(new PairEvent.GuestCouldNotRun("QEMU did not let it run"));
+        }
+        else
+        {
+            Process.After(1, () => AwaitArrived(untilMs));
+        }
     }
 
     private void BecomeDestination()

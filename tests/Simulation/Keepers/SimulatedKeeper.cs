@@ -26,6 +26,7 @@ internal sealed partial class SimulatedKeeper
     private readonly long _attempt;
     private SimulatedQemu? _orphan;
     private SimulatedSession? _session;
+    private int _overdueAsked;
     private bool _isPumping;
     private bool _isUp;
     private bool _isStopWanted;
@@ -394,12 +395,18 @@ internal sealed partial class SimulatedKeeper
         });
     }
 
-    private void SayWhenOverdue() => Process.After(TakeoverPatienceMs, () =>
+    private void SayWhenOverdue() => SayWhenOverdue(++_overdueAsked);
+
+    private void SayWhenOverdue(int asked) => Process.After(TakeoverPatienceMs, () =>
     {
+        if (asked != _overdueAsked)
+        {
+            return;
+        }
         Post(new PairEvent.TakeoverOverdue());
         if (State.Phase is PairPhase.Frozen or PairPhase.HandedOff or PairPhase.Yielding or PairPhase.Claiming && !_isLeaving)
         {
-            SayWhenOverdue();
+            SayWhenOverdue(asked);
         }
     });
 }

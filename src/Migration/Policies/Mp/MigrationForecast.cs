@@ -4,7 +4,7 @@ namespace Pollux.Migration.Policies.Mp;
 internal sealed class MigrationForecast
 {
     /// <summary>An order takes effect with QEMU's next window of 100 ms, at the end of a slice of 50: what is written until then is counted for the longest,</summary>
-    private const double LeadMs = 150;
+    internal const double LeadMs = 150;
 
     /// <summary>and what is sent until then for the shortest.</summary>
     private const double ShortestLeadMs = 20;
@@ -15,14 +15,8 @@ internal sealed class MigrationForecast
     /// <summary>Less than this is nothing to go on for.</summary>
     private const double SmallestRestMs = 30;
 
-    /// <summary>Of <see cref="Watching.RamSampler"/>.</summary>
-    private const int SampledPages = 4096;
-
     /// <summary>The next sample comes so much later.</summary>
     private const double SampleMs = 50;
-
-    /// <summary>Where the memory that is written waits, what is written next is in it as a rule; this share is feared to be elsewhere.</summary>
-    private const double StrayShare = 0.25;
 
     private readonly MigrationTerms _terms;
     private readonly double _linkBytesPerMs;
@@ -35,8 +29,7 @@ internal sealed class MigrationForecast
     private readonly PagePattern _pattern;
     private readonly double _nowMs;
     private readonly double _neverSent; // when an order takes effect
-    private readonly double? _dirtyBefore; // sent, and written since the beginning, before where QEMU will be then; null likewise
-    private readonly double? _leftInFirstRound; // when an order takes effect; null: the round is over, or nobody watches
+    private readonly FirstRound? _round; // null: it is over, or nobody watches
 
     /// <param name="allowedMs">For the pause.</param>
     public MigrationForecast(MigrationTerms terms, IReadOnlyList<MigrationSample> samples, double allowedMs)
@@ -53,13 +46,12 @@ internal sealed class MigrationForecast
         _windowMs = _isFirstPass ? 0 : looks[^1].WindowMs;
         RestBytes = RestOf(now) - SentAgain(samples);
         IsTakingIn = samples.Any(s => now.AtMs - s.AtMs <= QemuMemoryMs && s.PostponedBytes < PostponedBytes);
-        if (now.Ram is { WrittenBySlice: { Count: > 0 } slices } ram)
+        if (now.Ram is { WrittenBySlice.Count: > 0 } ram)
         {
-            _dirtyBefore = DirtyBefore(now, slices);
-            _leftInFirstRound = LeftInFirstRound(now, slices, ram.SinceBeginMs);
+            _round = new FirstRound(terms.RamBytes, Curve, now, ram, NeverSent(now), SentInLead);
             Postponement = Mp.Postponement.Of(
                 terms.RamBytes, ram, WriteFront.In(terms.RamBytes, _linkBytesPerMs, samples), SentOnceBytes(now), _neverSent / _linkBytesPerMs,
-                ((allowedMs - terms.OverheadMs) * _linkBytesPerMs) - PostponedBytes - _dirtyBefore.Value - SampleError(_dirtyBefore.Value));
+                ((allowedMs - terms.OverheadMs) * _linkBytesPerMs) - PostponedBytes - _round.Dirty - _round.DirtyError);
         }
     }
 
@@ -83,7 +75,7 @@ internal sealed class MigrationForecast
     public double RestBytes { get; }
 
     /// <summary>The pause if the guest is stopped at the next opportunity.</summary>
-    public double PauseNowMs => PauseMs(_leftInFirstRound ?? RestBytes + DirtyWithin(_sinceLookMs + LeadMs));
+    public double PauseNowMs => PauseMs(_round?.Left ?? RestBytes + DirtyWithin(_sinceLookMs + LeadMs));
 
     /// <summary>
     /// What finishing the first round sends in vain, as a share of all that is sent at least: pages before where QEMU will be that are clean now, and will be written. Null: the round
@@ -93,7 +85,7 @@ internal sealed class MigrationForecast
     public double? VainShareOfRound(Postponement postponed)
     {
         var smallestMs = PostponedBytes > 0 || postponed.Slices != 0 ? LeadMs + SampleMs : SmallestRestMs;
-        return _dirtyBefore is { } dirty && _neverSent - postponed.AheadBytes > smallestMs * _linkBytesPerMs
+        return _round is { Dirty: var dirty } && _neverSent - postponed.AheadBytes > smallestMs * _linkBytesPerMs
             ? Math.Max(0, LeftAfterRound - dirty - PostponedBytes - postponed.AheadBytes) / Math.Max(1, _sentBytes + _neverSent + dirty)
             : null;
     }
@@ -139,27 +131,6 @@ internal sealed class MigrationForecast
 
     private double SentInLead => ShortestLeadMs * _linkBytesPerMs;
 
-    /// <summary>
-    /// In its first round QEMU goes through the RAM in the order of addresses, whatever it finds in the dirty log meanwhile. So what is left is what lies behind where it
-    /// will be, and of what lies before that, what was written since the beginning. To which comes what is written until then, and twice the sample's standard error.
-    /// </summary>
-    private double LeftInFirstRound(MigrationSample now, IReadOnlyList<double> slices, double seenAtMs)
-    {
-        var dirty = _dirtyBefore!.Value;
-        // A guest that goes over its memory in order may come from behind this place to before it at any time: all that is fresh may lie there.
-        var fresh = Math.Max(0, Curve.Within(now.AtMs + LeadMs) - Curve.Within(seenAtMs));
-        var before = Before(slices, SentOnceBytes(now) + SentInLead, _ => 1);
-        var stray = PostponedBytes == 0 || before <= 0 ? 1 : Math.Max(StrayShare, dirty / before);
-        return Math.Max(0, NeverSent(now) - SentInLead) + PostponedBytes + dirty + (stray * fresh) + SampleError(dirty);
-    }
-
-    /// <summary>Twice the standard error of what a share of the sample says.</summary>
-    private double SampleError(double bytes)
-    {
-        var share = Math.Clamp(bytes / Math.Max(1, _terms.RamBytes), 0, 1);
-        return 2 * Math.Sqrt(share * (1 - share) / SampledPages) * _terms.RamBytes;
-    }
-
     /// <summary>At the end of the first round all is dirty that was written since the beginning.</summary>
     private double LeftAfterRound => Math.Min(_usedBytes, Curve.Within(_nowMs + LeadMs + (_neverSent / _linkBytesPerMs)));
 
@@ -167,22 +138,6 @@ internal sealed class MigrationForecast
     private double LeftNow => _isFirstPass && !Curve.IsUnknown ? LeftAfterRound : Math.Max(RestBytes, Math.Min(_usedBytes, Curve.Within(_sinceLookMs)));
 
     private static double SentOnceBytes(MigrationSample now) => (double)(now.SentPages - now.ResentPages) * DirtyLooks.PageBytes;
-
-    /// <summary>What was written since the beginning, lies before where QEMU will be, and does not wait.</summary>
-    private double DirtyBefore(MigrationSample now, IReadOnlyList<double> slices)
-    {
-        var position = SentOnceBytes(now) + SentInLead;
-        var sliceBytes = (double)_terms.RamBytes / slices.Count;
-        return Before(slices, position, s =>
-        {
-            var passed = Math.Clamp(position - (s * sliceBytes), 0, sliceBytes);
-            return now.PostponedBySlice is { } postponed && passed > 0 ? 1 - Math.Clamp((double)postponed[s] * DirtyLooks.PageBytes / passed, 0, 1) : 1;
-        });
-    }
-
-    /// <summary>Of what was written by slice, what lies before an address, and of it the share that counts.</summary>
-    private double Before(IReadOnlyList<double> slices, double position, Func<int, double> share) =>
-        slices.Select((bytes, s) => Math.Clamp((position * slices.Count / Math.Max(1, _terms.RamBytes)) - s, 0, 1) * bytes * share(s)).Sum();
 
     /// <summary>There is no more than all of it.</summary>
     private double MostBytes => Math.Max(_usedBytes, RestBytes);

@@ -248,10 +248,13 @@ public sealed class ProtectionTests
         Assert.Null(scene.DecideUntilAction(withinMs: 60_000).Action);
     }
 
-    [Fact]
-    public void OldPrimary_KeeperStillThere_IsStopped_ButNotWhileItTakes()
+    [Theory]
+    [InlineData("taking", "standby")]
+    [InlineData("moving", "primary")]
+    [InlineData("holding", "primary")]
+    public void OldPrimary_KeeperStillThere_IsStopped_ButNotWhileTheRoleMayComeBackToIt(string phase, string side)
     {
-        var scene = new Scene { Me = H2, Role = RoleOf(RoleState.Running, H1), Local = Alone("taking", "standby") };
+        var scene = new Scene { Me = H2, Role = RoleOf(RoleState.Running, H1), Local = Alone(phase, side) };
         Assert.Null(scene.Decide());
         scene.Local = Alone();
         Assert.True(Assert.IsType<AgentAction.Stop>(scene.Decide()).Force);

@@ -86,13 +86,39 @@ public sealed class MigrationTests
     public void Source_ItsSwapIsLostToTheDestination_KeepsItsCopyUntilItIsTooLate()
     {
         var keeper = TakingBack().Loses(RoleRunning(B)).IsIn(PairPhase.Yielding).Does(new PairEffect.WatchRole());
+        keeper.When(new PairEvent.TakeoverOverdue()).IsIn(PairPhase.Yielding).DoesNothing();
+        keeper.When(new PairEvent.LinkDown("reset")).IsIn(PairPhase.Yielding).DoesNothing();
         keeper.When(new PairEvent.TakeoverOverdue()).IsIn(PairPhase.Yielding).Does(new PairEffect.ReadRole());
         keeper.When(Answer(keeper, B, 201)).IsIn(PairPhase.Gone);
     }
 
     [Fact]
-    public void Source_ItsSwapIsLostToADestinationThatHasSaidItsLastWord_Leaves() =>
-        HandedOff().When(new PairEvent.Dismissed("it runs here")).IsIn(PairPhase.GoingSolo).Loses(RoleRunning(B)).IsIn(PairPhase.Gone);
+    public void Source_ItsSwapIsLostToADestinationThatHasSaidItsLastWord_LooksOnceMoreAndLeaves()
+    {
+        foreach (var keeper in (PairScript[])[HandedOff().When(new PairEvent.Dismissed("it runs here")), TakingBack().When(new PairEvent.Dismissed("it runs here"))])
+        {
+            keeper.IsIn(PairPhase.GoingSolo).Loses(RoleRunning(B)).IsIn(PairPhase.Yielding).Does(new PairEffect.WatchRole(), new PairEffect.ReadRole());
+            keeper.When(Answer(keeper, B, keeper.State.RoleRevision)).IsIn(PairPhase.Gone);
+        }
+    }
+
+    [Fact]
+    public void Source_ItsSwapIsLostToADestinationThatIsCutOff_IsGivenUpInTime()
+    {
+        foreach (var keeper in (PairScript[])[HandedOff().When(new PairEvent.LinkDown("reset")), TakingBack().When(new PairEvent.LinkDown("reset"))])
+        {
+            keeper.Loses(RoleRunning(B)).IsIn(PairPhase.Yielding).Does(new PairEffect.WatchRole());
+            keeper.When(new PairEvent.TakeoverOverdue()).Does(new PairEffect.ReadRole());
+        }
+    }
+
+    [Fact]
+    public void Source_ThatLostAStandbyBefore_BelievesThatTheDestinationIsThere()
+    {
+        var keeper = Syncing().Acknowledged(0).When(new PairEvent.LinkDown("reset")).Loses(RoleRunning(A)).IsIn(PairPhase.Alone);
+        Assert.True(keeper.State.PeerLost);
+        Assert.False(keeper.When(new PairEvent.MigrateRequested(B)).State.PeerLost);
+    }
 
     [Fact]
     public void Source_ItsSwapIsUnknown_StaysStopped()
@@ -211,11 +237,18 @@ public sealed class MigrationTests
     [Fact]
     public void Destination_TheGuestDoesNotRun_GivesItBackBySwap()
     {
-        var keeper = Resuming().When(new PairEvent.QemuExited("signal 6")).IsIn(PairPhase.Resuming).DoesNothing();
-        var won = keeper.State.RoleRevision;
-        keeper.When(new PairEvent.GuestCouldNotRun("an assertion failed")).IsIn(PairPhase.Returning);
-        Assert.Equal((won, RoleState.Running, A, null), (keeper.Sent.ExpectedRevision, keeper.Sent.Next.State, keeper.Sent.Next.Primary, keeper.Sent.Next.Standby));
-        Assert.Equal(["TellDismiss", "Leave"], keeper.Wins().IsIn(PairPhase.Gone).Effects.Select(e => e.GetType().Name));
+        foreach (PairEvent end in (PairEvent[])[new PairEvent.GuestCouldNotRun("an assertion failed"), new PairEvent.QemuExited("signal 6")])
+        {
+            var keeper = Resuming();
+            var won = keeper.State.RoleRevision;
+            keeper.When(end).IsIn(PairPhase.Returning);
+            Assert.Equal(["StopGuest", "SwapRole"], keeper.Effects.Select(e => e.GetType().Name));
+            Assert.Equal((won, RoleState.Running, A, null), (keeper.Sent.ExpectedRevision, keeper.Sent.Next.State, keeper.Sent.Next.Primary, keeper.Sent.Next.Standby));
+            // It had run for a moment, or the other news of its end.
+            keeper.When(new PairEvent.GuestRuns()).IsIn(PairPhase.Returning).DoesNothing();
+            keeper.When(new PairEvent.GuestCouldNotRun("closed")).IsIn(PairPhase.Returning).DoesNothing();
+            Assert.Equal(["TellDismiss", "Leave"], keeper.Wins().IsIn(PairPhase.Gone).Effects.Select(e => e.GetType().Name));
+        }
     }
 
     [Fact]
