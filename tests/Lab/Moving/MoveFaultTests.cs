@@ -75,11 +75,10 @@ public sealed class MoveFaultTests(MoveLab lab, ITestOutputHelper output)
         });
     }
 
-    /// <summary>The destination's guest does not run, or not for long enough to be heard: the source's copy, which stands still meanwhile, goes on.</summary>
+    /// <summary>The destination's guest does not run: the source's copy, which stands still meanwhile, goes on.</summary>
     [Theory]
     [InlineData("Does.SwapRole.Running", "KILL")]
     [InlineData("Does.RunGuest", "KILL")]
-    [InlineData("Hears.GuestRuns", "KILL")]
     [InlineData("Does.RunGuest", "STOP")]
     public async Task TheDestinationsQemuDoesNotRunIt_TheSourceRunsOn(string point, string signal)
     {
@@ -91,7 +90,7 @@ public sealed class MoveFaultTests(MoveLab lab, ITestOutputHelper output)
                 await lab.BeginAsync(destination, new MigrationSettings(BytesPerSecond: 100_000_000));
                 await armed.ReachedAsync(Patience);
                 var qemu = Assert.Single(lab.Cluster[destination].FindQemus(lab.Vm.Name));
-                (await lab.Cluster.ExecAsync(destination, ["kill", $"-{signal}", $"{qemu}"])).Checked("kill");
+                (await Tool.RunAsync("kill", [$"-{signal}", $"{qemu}"])).Checked("kill");
             }
             await lab.AnswersAsync();
             Assert.Equal((source, destination), await lab.WholeAsync());
