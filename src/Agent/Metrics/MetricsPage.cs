@@ -20,6 +20,7 @@ internal static class MetricsPage
         WriteShipping(page, [.. primaries.Where(k => k.Shipping is not null)]);
         WriteFrames(page, primaries);
         WriteTakeovers(page, facts, primaries);
+        WriteMigrations(page, primaries);
         return page.ToString();
     }
 
@@ -128,6 +129,22 @@ internal static class MetricsPage
             new Sample(k.LastTakeover!.DetectMs / 1000, Vm(k), ("part", "detect")), new Sample(k.LastTakeover.ArbitrateMs / 1000, Vm(k), ("part", "arbitrate")),
             new Sample(k.LastTakeover.ResumeMs / 1000, Vm(k), ("part", "resume")),
         }));
+    }
+
+    /// <summary>The one under way from here, or the last one from or to here.</summary>
+    private static void WriteMigrations(Exposition page, IReadOnlyList<KeeperStatus> primaries)
+    {
+        var all = primaries.Where(k => k.Migration is not null).ToList();
+        (string, string)[] Labels(KeeperStatus k) => [Vm(k), ("from", k.Migration!.From.Value), ("to", k.Migration.To.Value)];
+        var moving = all.Where(k => k.Migration!.State == MigrationState.Moving).ToList();
+        var done = all.Where(k => k.Migration is { State: MigrationState.Done, PauseMs: not null }).ToList();
+
+        page.Gauge("pollux_vm_migration", "1 for what has become of the last live migration that this host's keeper took part in.",
+            all.Select(k => new Sample(1, [.. Labels(k), ("policy", k.Migration!.Policy), ("state", k.Migration.State.ToString().ToLowerInvariant())])));
+        page.Gauge("pollux_vm_migration_sent_bytes", "What it has sent.", all.Select(k => new Sample(k.Migration!.SentBytes, Labels(k))));
+        page.Gauge("pollux_vm_migration_duration_seconds", "How long it has taken.", all.Select(k => new Sample(k.Migration!.ElapsedMs / 1000, Labels(k))));
+        page.Gauge("pollux_vm_migration_remaining_bytes", "Under way: what QEMU knows to be left.", moving.Select(k => new Sample(k.Migration!.RemainingBytes, Labels(k))));
+        page.Gauge("pollux_vm_migration_pause_seconds", "Done: for how long the guest stood still.", done.Select(k => new Sample(k.Migration!.PauseMs!.Value / 1000, Labels(k))));
     }
 
     private static (string, string) Vm(KeeperStatus keeper) => ("vm", keeper.Vm.Value);

@@ -11,6 +11,7 @@ namespace Pollux.Unit.Tests.Agent.Metrics;
 public sealed partial class MetricsTests
 {
     private static readonly VmName Redis = VmName.Create("redis");
+    private static readonly VmName Moving = VmName.Create("moving");
     private static readonly VmName Web = VmName.Create("web");
     private static readonly HostId H1 = HostId.Create("h1");
     private static readonly HostId H2 = HostId.Create("h2");
@@ -26,6 +27,8 @@ public sealed partial class MetricsTests
         Assert.Equal(1, Value(families, "pollux_vm_protection_wanted", ("vm", "redis")));
         Assert.Equal(0, Value(families, "pollux_host_alive", ("name", "h2")));
         Assert.Equal(0.15, Value(families, "pollux_vm_last_takeover_duration_seconds", ("vm", "redis"), ("part", "detect")));
+        Assert.Equal(0.097, Value(families, "pollux_vm_migration_pause_seconds", ("vm", "redis"), ("from", "h2"), ("to", "h1")));
+        Assert.Equal(40e6, Value(families, "pollux_vm_migration_remaining_bytes", ("vm", "moving")));
         var pauses = families.Single(f => f.Name == "pollux_vm_checkpoint_pause_seconds").Samples;
         Assert.Equal([2, 3, 3], pauses.Where(s => s.Name.EndsWith("_bucket", StringComparison.Ordinal)).Select(s => s.Value).Where((_, i) => i is 3 or 10 or 11));
     }
@@ -107,8 +110,16 @@ public sealed partial class MetricsTests
             Record = new VmRecord(Redis, "", H1, Run: true, Protect: true, null),
             Role = new Role(7, RoleState.Protected, new Member(H1, Incarnation.New()), new Member(H2, Incarnation.New()), "n", "why"),
         }],
-        new Dictionary<VmName, KeeperStatus?> { [Redis] = Keeper(Redis, "primary", "protected"), [VmName.Create("other")] = Keeper(VmName.Create("other"), "standby", "standby-ready"), [Web] = null },
+        new Dictionary<VmName, KeeperStatus?>
+        {
+            [Redis] = Keeper(Redis, "primary", "protected") with { Migration = Move(MigrationState.Done) with { PauseMs = 97 } },
+            [Moving] = Keeper(Moving, "primary", "moving") with { Migration = Move(MigrationState.Moving) },
+            [VmName.Create("other")] = Keeper(VmName.Create("other"), "standby", "standby-ready"),
+            [Web] = null,
+        },
         new Dictionary<VmName, long> { [Redis] = 2 });
+
+    private static MigrationStatus Move(MigrationState state) => new(state, "mp", H2, H1, 2_500, 1, 150_000_000, 40_000_000, 128e6, 80, 1_000, 0, "");
 
     private static KeeperStatus Keeper(VmName vm, string side, string phase)
     {
