@@ -43,9 +43,8 @@ internal sealed partial class KeeperProcess
             case PairEffect.TellDismiss dismiss when _moving is { } moving:
                 moving.Dismiss(dismiss.Why);
                 return true;
-            case PairEffect.TellDismiss dismiss when _destination is { } destination:
-                destination.Dismiss(dismiss.Why);
-                _destinationClosed = CloseDestinationAsync();
+            case PairEffect.TellDismiss dismiss when Interlocked.Exchange(ref _destination, null) is { } destination:
+                _destinationClosed = destination.DismissAsync(dismiss.Why);
                 return true;
             default:
                 return false;

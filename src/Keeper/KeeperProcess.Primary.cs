@@ -35,10 +35,8 @@ internal sealed partial class KeeperProcess
             case PairEffect.CutFinal:
                 _session?.CutFinal();
                 return true;
-            case PairEffect.Release when _session is { MayRelease: false }:
-                return true;
             case PairEffect.Release release:
-                _guest?.Egress.Release(release.UpTo);
+                _guest?.Egress.Release(release.UpTo, _session is { } session ? session.MayRelease : static () => true);
                 return true;
             case PairEffect.ReleaseAll:
                 _guest?.Egress.Pass();

@@ -106,6 +106,9 @@ internal static class MovePatience
     /// <summary>A side that is not heard for so long is dead or cut off.</summary>
     public static readonly TimeSpan Silence = TimeSpan.FromSeconds(5);
 
+    /// <summary>For what the source has kept for a guest that runs at the destination.</summary>
+    public static readonly TimeSpan LastIngress = TimeSpan.FromMilliseconds(500);
+
     /// <summary>A QEMU that has not let the guest run by then is of no use.</summary>
     public static readonly TimeSpan Run = TimeSpan.FromSeconds(10);
 

@@ -25,6 +25,7 @@ internal sealed class MovingDestination : IAsyncDisposable
     private readonly IncomingMigration _incoming;
     private readonly PeerListener _listener;
     private readonly CancellationTokenSource _ended = new();
+    private readonly TaskCompletionSource _sourceLost = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _lock = new();
     private readonly List<byte[]> _ingress = [];
     private Member? _source;
@@ -32,6 +33,8 @@ internal sealed class MovingDestination : IAsyncDisposable
     private FrameStream? _stream;
     private HandOver? _handOver;
     private long _handedOverAt;
+    private bool _runs;
+    private volatile bool _isDismissed;
     private volatile bool _closed;
 
     private MovingDestination(Guest guest, IncomingMigration incoming, Machine machine, Member me, PeerTls tls, Action<PairEvent> post)
@@ -86,14 +89,25 @@ internal sealed class MovingDestination : IAsyncDisposable
         }
         var handOver = _handOver!;
         var pauseMs = handOver.StoppedMs + Stopwatch.GetElapsedTime(_handedOverAt).TotalMilliseconds;
-        Guest.Replay(_ingress);
-        Guest.Listen();
+        lock (_ingress)
+        {
+            Guest.Replay(_ingress);
+            Guest.Listen();
+            _runs = true;
+        }
         Result = new MigrationStatus(
             MigrationState.Done, handOver.Policy, _source!.Host, _me.Host, Math.Round(handOver.ElapsedMs + pauseMs - handOver.StoppedMs, 1), handOver.Iterations, handOver.SentBytes,
             0, 0, Math.Round(handOver.PredictedPauseMs, 1), null, 0, "", Math.Round(pauseMs, 1));
     }
 
-    public void Dismiss(string why) => _control?.Tell(FrameType.Dismiss, why);
+    /// <summary>The last word to the source. What it has kept for the guest meanwhile still comes; then it closes, or is not waited for.</summary>
+    public async Task DismissAsync(string why)
+    {
+        _isDismissed = true;
+        _control?.Tell(FrameType.Dismiss, why);
+        await Task.WhenAny(_sourceLost.Task, Task.Delay(MovePatience.LastIngress)).ConfigureAwait(false);
+        await DisposeAsync().ConfigureAwait(false);
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -151,6 +165,7 @@ internal sealed class MovingDestination : IAsyncDisposable
     /// <summary>What is still under way from a source that is gone comes soon or never: a host without power does not even end its connections.</summary>
     private void LoseSource(string why)
     {
+        _sourceLost.TrySetResult();
         Report(new PairEvent.LinkDown(why));
         _ = EndStreamAsync();
     }
@@ -189,7 +204,7 @@ internal sealed class MovingDestination : IAsyncDisposable
                 Guest.Sources.Merge(payload);
                 break;
             case FrameType.Ingress:
-                _ingress.Add(FrameBatch.Checked(payload));
+                TakeIngress(FrameBatch.Checked(payload));
                 break;
             case FrameType.HandOver:
                 (_handOver, _handedOverAt) = (HandOver.Parse(payload), Stopwatch.GetTimestamp());
@@ -203,9 +218,29 @@ internal sealed class MovingDestination : IAsyncDisposable
         }
     }
 
+    private void TakeIngress(byte[] frames)
+    {
+        lock (_ingress)
+        {
+            if (!_runs)
+            {
+                _ingress.Add(frames);
+                return;
+            }
+            try
+            {
+                Guest.Replay([frames]);
+            }
+            catch (Exception e) when (e is PolluxException or ObjectDisposedException)
+            {
+                KeeperLog.Say($"frames that the source had kept cannot be given to the guest: {e.Message}");
+            }
+        }
+    }
+
     private void Report(PairEvent e)
     {
-        if (!_closed)
+        if (!_closed && !_isDismissed)
         {
             _post(e);
         }

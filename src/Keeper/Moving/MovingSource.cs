@@ -36,8 +36,8 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
     private Switchover? _switchover;
     private long _stoppedAt;
 
-    /// <summary>Ingress that went to the destination, a <see cref="FrameBatch"/>; the guest's own if it stays.</summary>
-    private byte[] _taken = [];
+    /// <summary>Ingress that went to the destination, <see cref="FrameBatch"/>es; the guest's own if it stays.</summary>
+    private readonly List<byte[]> _taken = [];
     private bool _isEnded;
 
     public Member Destination => options.Destination;
@@ -53,11 +53,7 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
     public void TellHandOver(Role role, long revision)
     {
         var progress = _migration!.Progress;
-        _taken = guest.TakeHeldIngress();
-        if (_taken.Length > 0)
-        {
-            _control?.Tell(FrameType.Ingress, _taken);
-        }
+        GiveIngress();
         _control?.Tell(FrameType.HandOver, new HandOver(
             role.ToJson(), revision, options.Policy.Name, Ms(_began), Ms(_stoppedAt), _switchover!.PredictedPauseMs, progress.Iteration, _migration.SentBytes).ToJson());
     }
@@ -85,7 +81,7 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
         }
         finally
         {
-            guest.Replay([_taken]);
+            guest.Replay(_taken);
             guest.PassIngress();
             await CloseAsync().ConfigureAwait(false);
         }
@@ -178,12 +174,30 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
         }
     }
 
+    /// <summary>What has come for the guest, which stands, goes to the destination. Before the switchover there is none.</summary>
+    private void GiveIngress()
+    {
+        byte[] frames;
+        lock (_lock)
+        {
+            frames = _isEnded ? [] : guest.TakeHeldIngress();
+            if (frames.Length == 0)
+            {
+                return;
+            }
+            _taken.Add(frames);
+        }
+        _control?.Tell(FrameType.Ingress, frames);
+    }
+
     private void Hear(FrameHeader header, byte[] payload)
     {
         if (header.Type != FrameType.Dismiss)
         {
             throw new WireFormatException($"the destination sent a {header.Type} frame");
         }
+        // If the guest runs there, what has come for it here since the hand-over follows; the network has learned by now where it is.
+        GiveIngress();
         Report(new PairEvent.Dismissed(Encoding.UTF8.GetString(payload)));
         _dismissed.TrySetResult();
     }

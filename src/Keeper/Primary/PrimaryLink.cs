@@ -24,6 +24,7 @@ internal sealed class PrimaryLink
     private readonly FrameStream _data;
     private readonly HeartbeatLink _heartbeat;
     private readonly UnheardLateness _lateness = new();
+    private readonly Func<bool> _isLate;
     private readonly ProtectionOptions _options;
     private readonly Func<Epoch> _open;
     private readonly Action<Epoch> _acknowledged;
@@ -42,6 +43,7 @@ internal sealed class PrimaryLink
             Speaks >= Dialect.Pages && options.ShipChanges ? new EpochEncoder(pieces) : null,
             Speaks >= Dialect.Egress ? new EgressCopies(guest.Egress) : null);
         _heartbeat = new HeartbeatLink(standby.Heartbeat, "primary", options.HeartbeatMs, options.DetectionMs, Judge);
+        _isLate = () => _heartbeat.IsLate;
     }
 
     public LinkSender Sender { get; }
@@ -50,7 +52,7 @@ internal sealed class PrimaryLink
     public int Speaks { get; }
 
     /// <summary>See <see cref="UnheardLateness"/>.</summary>
-    public bool MayRelease => _lateness.MayRelease(() => _heartbeat.IsLate);
+    public bool MayRelease => _lateness.MayRelease(_isLate);
 
     public void LatenessHeard() => _lateness.Heard();
 

@@ -52,6 +52,7 @@ internal sealed class ProtectionSession
         (_guest, _options, _post) = (guest, options, post);
         _thread = new Thread(Run) { IsBackground = true, Name = "checkpoint" };
         _pool = new ChunkPool(options.BufferCeilingBytes);
+        MayRelease = () => _link is not { MayRelease: false };
         _compression = options.Compression;
     }
 
@@ -117,7 +118,7 @@ internal sealed class ProtectionSession
     public void Tell(FrameType type, byte[] payload) => _link?.Sender.Post(type, 0, payload);
 
     /// <summary>See <see cref="UnheardLateness"/>.</summary>
-    public bool MayRelease => _link is not { MayRelease: false };
+    public Func<bool> MayRelease { get; }
 
     public void LatenessHeard() => _link?.LatenessHeard();
 

@@ -29,6 +29,11 @@ public static class BeaconMemory
                 count = await ReadSomeAsync(stream, first + (ulong)words.Count, words, deadline.Token).ConfigureAwait(false);
             }
             while (count == WordsPerAnswer);
+            // Until the guest has closed it too: nothing of this connection is under way any more.
+            socket.Shutdown(SocketShutdown.Send);
+            while (await stream.ReadAsync(new byte[1], deadline.Token).ConfigureAwait(false) > 0)
+            {
+            }
             return words;
         }
         catch (Exception e) when (e is IOException or SocketException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))

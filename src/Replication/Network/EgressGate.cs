@@ -116,11 +116,12 @@ public sealed class EgressGate(IFrameOutput output, int capacityBytes = EgressGa
     }
 
     /// <summary>Lets the frames of all epochs up to <paramref name="epoch"/> out.</summary>
-    public void Release(Epoch epoch)
+    /// <param name="may">Asked before each frame: a host may stand still between two of them, and be replaced before it goes on. What stays is held as before.</param>
+    public void Release(Epoch epoch, Func<bool> may)
     {
         lock (_lock)
         {
-            while (_mode == Mode.Hold && _ring.TryPeek(out var of, out var nic, out var frame) && of <= epoch)
+            while (_mode == Mode.Hold && _ring.TryPeek(out var of, out var nic, out var frame) && of <= epoch && may())
             {
                 SendOut(nic, frame);
                 _ring.Drop();

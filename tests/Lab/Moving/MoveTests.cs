@@ -1,7 +1,9 @@
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Lab.Judgement;
+using Pollux.Lab.Hosts;
 using Pollux.Lab.Tests.Labs;
+using Pollux.Lab.Torture;
 using Xunit.Abstractions;
 
 namespace Pollux.Lab.Tests.Moving;
@@ -32,6 +34,26 @@ public sealed class MoveTests(MoveLab lab, ITestOutputHelper output)
         ram.Flip(address);
         Assert.Null((await lab.ChecksumAsync()).Complaint);
     }
+
+    /// <summary>A frame that comes while the guest stands, and belongs to neither side yet, is repeated by nobody: ping asks once.</summary>
+    [Fact]
+    public Task FrameThatComesAfterTheHandOver_ReachesTheGuestAtItsDestination() => lab.JudgedAsync(async _ =>
+    {
+        var (_, destination) = await lab.WholeAsync();
+        Task<ToolResult> asked;
+        using (var armed = lab.Cluster.Arm(destination, lab.Vm.Name, "Does.RunGuest"))
+        {
+            await lab.BeginAsync(destination);
+            await armed.ReachedAsync(Patience);
+            asked = lab.Cluster.ExecAsync("client", ["busybox", "ping", "-c", "1", "-W", "20", $"{TortureLab.Redis.Address}"]);
+            // As long as it takes ping to begin and to say it; the guest stands.
+            await Task.Delay(500);
+            Assert.False(asked.IsCompleted, "ping was answered, or did not ask, while the guest stood");
+        }
+        var answered = await asked;
+        Assert.True(answered.ExitCode == 0, answered.Output);
+        await lab.EndAsync(destination);
+    });
 
     [Fact]
     public Task Cancelled_GuestRunsOn() => lab.JudgedAsync(async _ =>

@@ -237,7 +237,7 @@ internal sealed partial class SimulatedKeeper
             case PairEffect.Release when _session is { MayRelease: false }: _world.Coverage.Add(Seen.ReleaseWithheldAfterAGap); break;
             case PairEffect.Release release:
                 _world.Checker.Releases(this, release.UpTo, _session);
-                Egress?.Release(release.UpTo);
+                Egress?.Release(release.UpTo, static () => true); // no time passes between two frames
                 break;
             case PairEffect.ReleaseAll: Pass(); break;
             case PairEffect.TellProtected: _session?.Tell(new PairEvent.ProtectionTold()); break;

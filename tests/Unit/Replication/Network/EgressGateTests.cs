@@ -23,6 +23,23 @@ public sealed class EgressGateTests : IDisposable
         Assert.Equal(1, _gate.Held);
     }
 
+    private static readonly Func<bool> Always = () => true;
+
+    /// <summary>A host that stood still between two frames.</summary>
+    [Fact]
+    public void Release_WhenItMayNotGoOn_KeepsTheRest()
+    {
+        _gate.Hold(new Epoch(1));
+        _gate.TryOffer(0, [1]);
+        _gate.TryOffer(0, [2]);
+        _gate.TryOffer(0, [3]);
+
+        _gate.Release(new Epoch(1), () => _wire.Sent.Count < 2);
+        Assert.Equal([(0, 1), (0, 2)], _wire.Sent);
+        _gate.Release(new Epoch(1), Always);
+        Assert.Equal([(0, 1), (0, 2), (0, 3)], _wire.Sent);
+    }
+
     [Fact]
     public void Release_LetsOutTheFramesOfItsEpochsOnly_InOneOrderOverAllNics()
     {
@@ -34,11 +51,11 @@ public sealed class EgressGateTests : IDisposable
         _gate.Open(new Epoch(3));
         _gate.TryOffer(1, [4]);
 
-        _gate.Release(new Epoch(0));
+        _gate.Release(new Epoch(0), Always);
         Assert.Empty(_wire.Sent);
-        _gate.Release(new Epoch(2));
+        _gate.Release(new Epoch(2), Always);
         Assert.Equal([(0, 1), (1, 2), (0, 3)], _wire.Sent);
-        _gate.Release(new Epoch(3));
+        _gate.Release(new Epoch(3), Always);
         Assert.Equal((1, 4), _wire.Sent[^1]);
         Assert.Equal((4, 0), (_gate.Released, _gate.Held));
     }
@@ -75,7 +92,7 @@ public sealed class EgressGateTests : IDisposable
 
         _gate.Close();
         Assert.True(_gate.TryOffer(0, [2]));
-        _gate.Release(new Epoch(9));
+        _gate.Release(new Epoch(9), Always);
         _gate.Hold(new Epoch(2));
         _gate.Pass();
 
@@ -95,7 +112,7 @@ public sealed class EgressGateTests : IDisposable
         }
         Assert.InRange(taken, 3, 4);
 
-        _gate.Release(new Epoch(1));
+        _gate.Release(new Epoch(1), Always);
 
         Assert.Equal(taken, _wire.Sent.Count);
         Assert.True(_gate.TryOffer(0, frame));
@@ -150,7 +167,7 @@ public sealed class EgressGateTests : IDisposable
                     break;
                 default:
                     committed = random.NextInt64(committed, open);
-                    gate.Release(new Epoch(committed));
+                    gate.Release(new Epoch(committed), Always);
                     break;
             }
         }
