@@ -35,6 +35,10 @@ internal sealed partial class VmService
         {
             throw new PolluxException($"{name} does not run yet", $"wait until it does: pollux vm show {name}");
         }
+        if (await MoveUnderWayAsync(name, role.Primary.Host, cancellation).ConfigureAwait(false) is { } other)
+        {
+            throw new PolluxException($"{name} moves to {other} already", $"wait until it has; or end that: pollux vm migrate {name} --cancel");
+        }
         if (view.Record!.Protect || role.State != RoleState.Running)
         {
             throw new PolluxException($"{name} is protected, or shall be, and moves by its standby", Advice(name, role, request.To));
@@ -42,10 +46,6 @@ internal sealed partial class VmService
         if (role.Primary.Host == request.To)
         {
             throw new PolluxException($"{name} runs on {request.To} already", "choose another host: pollux host list");
-        }
-        if (await MoveUnderWayAsync(name, role.Primary.Host, cancellation).ConfigureAwait(false) is { } other)
-        {
-            throw new PolluxException($"{name} moves to {other} already", $"wait until it has; or end that: pollux vm migrate {name} --cancel");
         }
         if (await RefusalOfAsync(request.To, view.Record.SpecYaml, cancellation).ConfigureAwait(false) is { } refusal)
         {

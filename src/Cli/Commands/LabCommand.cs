@@ -100,7 +100,7 @@ internal static class LabCommand
             var name = LabName.Choose(invocation.Get(Name));
             if (!LabCluster.IsUp(name) && Leftovers.Find(name) is { Count: > 0 } left)
             {
-                throw new PolluxException($"lab '{name}' is not up, but exists in part: {string.Join(", ", left)}", "pollux lab down");
+                throw new PolluxException($"lab '{name}' is not up, but exists in part: {string.Join(", ", left)}", $"pollux lab down{name.AsOption}");
             }
             await ShowAsync(LabCluster.Open(name), invocation);
         });

@@ -20,7 +20,7 @@ internal static class MigrateCommand
     internal static Command Create(Argument<string> vm)
     {
         var to = new Option<string?>("--to") { Description = "the host to which it shall move", HelpName = "host", CompletionSources = { Completions.Hosts } };
-        var policy = new Option<string?>("--policy") { Description = $"when the guest is stopped for the rest; default {MigrationPolicies.Default}. The others are for comparison", HelpName = "policy" };
+        var policy = new Option<string?>("--policy") { Description = $"when the guest is stopped for the rest: {string.Join(", ", MigrationPolicies.Names)}; default {MigrationPolicies.Default}, the others are for comparison", HelpName = "policy" };
         policy.AcceptOnlyFromAmong([.. MigrationPolicies.Names]);
         var maxPause = Number("--max-pause", $"the longest that the guest may stand still, ms; default {MigrationSettings.DefaultMaxPauseMs}", "ms");
         var deadline = Number("--deadline", $"then it is given up, and the VM runs on where it is, s; default {MigrationSettings.DefaultDeadlineSeconds}", "s");
@@ -72,12 +72,12 @@ internal static class MigrateCommand
                 {
                     if (move.State == MigrationState.Failed)
                     {
-                        throw new PolluxException($"{vm.Name} did not move to {to}: {move.Why}", $"it runs on {vm.Host}, unharmed");
+                        throw new PolluxException($"{vm.Name} did not move to {to}: {move.Why}", $"it runs on {vm.Host}, unharmed; see 'pollux events {vm.Name}'");
                     }
                     if (DateTime.UtcNow - said > SayEvery)
                     {
                         said = DateTime.UtcNow;
-                        invocation.Progress(MigrationWords.Of(move));
+                        invocation.Progress(MigrationWords.Of(move, vm.Keepers.First(k => k.Host == vm.Host).Status!.Note));
                     }
                 }
                 await Task.Delay(PollEvery, patience.Token);
@@ -105,7 +105,7 @@ internal static class MigrateCommand
         {
             return await agent.VmAsync(last.Name, AnswerWithin, cancellation);
         }
-        catch (PolluxException e) when (e is AgentUnreachableException or AgentSilentException)
+        catch (PolluxException e) when (e is AgentUnreachableException or AgentSilentException or NoAgentException)
         {
             invocation.Progress($"{e.Problem}; the move goes on, looking again");
             await Task.Delay(SayEvery, cancellation);

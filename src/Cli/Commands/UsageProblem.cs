@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Completions;
 using System.CommandLine.Parsing;
+using System.Globalization;
 
 namespace Pollux.Cli.Commands;
 
@@ -48,7 +49,7 @@ internal static class UsageProblem
         var choices = result.Option.GetCompletions(CompletionContext.Empty).Select(c => c.Label.ToLowerInvariant()).ToList();
         return choices.Count > 0
             ? $"{name} knows no '{token.Value}'; choose {OneOf(choices)}"
-            : $"{name} is '{token.Value}', which is no number";
+            : $"{name} is '{token.Value}', which is no {(double.TryParse(token.Value, CultureInfo.InvariantCulture, out _) ? "whole number of a sensible size" : "number")}";
     }
 
     private static IEnumerable<string> PathTo(CommandResult result) =>

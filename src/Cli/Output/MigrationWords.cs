@@ -6,6 +6,11 @@ namespace Pollux.Cli.Output;
 /// <summary>A live migration in one line.</summary>
 internal static class MigrationWords
 {
+    /// <param name="note">The keeper's own: that the guest stands still, and for what.</param>
+    internal static string Of(MigrationStatus m, string note) => m.State == MigrationState.Moving && m.Iteration > 0 && !note.StartsWith("moving to", StringComparison.Ordinal) && note.Length > 0
+        ? $"from {m.From} to {m.To}, by {m.Policy}: {Size(m.SentBytes)} sent in {Seconds(m.ElapsedMs)}; {note}"
+        : Of(m);
+
     internal static string Of(MigrationStatus m) => m.State switch
     {
         MigrationState.Moving when m.Iteration == 0 => $"from {m.From} to {m.To}, by {m.Policy}: beginning",

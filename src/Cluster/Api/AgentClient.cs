@@ -181,8 +181,7 @@ public sealed class AgentClient : IDisposable
     {
         if (!File.Exists(path))
         {
-            throw new PolluxException(
-                $"no agent listens on {path}", "ask on a host of the cluster (of a lab: pollux lab exec h1 -- pollux …), or name the socket with --socket");
+            throw new NoAgentException(path);
         }
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
@@ -197,6 +196,10 @@ public sealed class AgentClient : IDisposable
         }
     }
 }
+
+/// <summary>There is no agent's socket: none runs here, or it is being started anew.</summary>
+public sealed class NoAgentException(string path)
+    : PolluxException($"no agent listens on {path}", "ask on a host of the cluster (of a lab: pollux lab exec h1 -- pollux …), or name the socket with --socket");
 
 /// <summary>There is no connection to an agent: nothing was done.</summary>
 public sealed class AgentUnreachableException(string who, HttpRequestException cause)

@@ -39,6 +39,10 @@ public sealed record MigrationSettings(string? Policy = null, int? MaxPauseMs = 
         Require("--deadline", DeadlineSeconds, 1, 86_400, "s");
         Require("--bandwidth", BytesPerSecond / 1_000_000, 1, 100_000, "MB/s");
         Require("--downtime-limit", DowntimeLimitMs, 1, 2_000_000, "ms");
+        if (DowntimeLimitMs is not null && Policy != "relaxed")
+        {
+            throw new PolluxException("--downtime-limit is of the policy relaxed", "leave it out, or add --policy relaxed; the longest pause is --max-pause");
+        }
     }
 
     private static void Require(string what, long? value, long least, long most, string unit)

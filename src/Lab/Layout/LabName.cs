@@ -56,5 +56,8 @@ public sealed record LabName
     /// <summary>The given name, else the variable's, else the default.</summary>
     public static LabName Choose(string? given) => Create(given ?? Environment.GetEnvironmentVariable(Variable) ?? Default);
 
+    /// <summary>What a command of the lab's must be given to mean this one; empty for the one that it means anyway.</summary>
+    public string AsOption => this == Choose(null) ? "" : $" --name {Value}";
+
     public override string ToString() => Value;
 }

@@ -25,7 +25,7 @@ public sealed record LabOptions(int Hosts = 2, bool WithAgents = true, string? Q
 
     /// <exception cref="PolluxException">The lab is not up.</exception>
     internal static LabOptions Read(LabName lab) =>
-        TryRead(lab) ?? throw new PolluxException($"lab '{lab}' is not up", "pollux lab up --hosts 2");
+        TryRead(lab) ?? throw new PolluxException($"lab '{lab}' is not up", $"pollux lab up --hosts 2{lab.AsOption}");
 
     internal void Write(LabName lab) => File.WriteAllText(lab.PlanFile, JsonSerializer.Serialize(this, LabOptionsJson.Default.LabOptions));
 }

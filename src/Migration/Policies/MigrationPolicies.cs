@@ -17,7 +17,7 @@ public static class MigrationPolicies
         "stock" => FixedLimitPolicy.Stock(),
         "relaxed" => FixedLimitPolicy.Relaxed(relaxedLimitMs is > 0 and < double.PositiveInfinity and var limit
             ? limit
-            : throw new PolluxException("the policy relaxed is stock with a downtime-limit of your choice, and none was given", "give its limit in milliseconds, or take capped, which uses --max-pause")),
+            : throw new PolluxException("the policy relaxed is stock with a downtime-limit of your choice, and none was given", "give it with --downtime-limit, in milliseconds, or take capped, which uses --max-pause")),
         "capped" => FixedLimitPolicy.Capped(),
         "auto-converge" => FixedLimitPolicy.AutoConverge(),
         "doubling" => new DoublingPolicy(),

@@ -21,6 +21,9 @@ public sealed class MpPolicy(MpSettings settings) : IMigrationPolicy
     /// <summary>A stop is ordered only where the forecast can be trusted: what is written in the first moments says little of a second.</summary>
     private const double SettledMs = 200;
 
+    /// <summary>Who is not found to be memory-intensive, and has not been copied to next to nothing by then, never will be: over a slow link little is much.</summary>
+    private const int PassesMost = 10;
+
     public MpPolicy()
         : this(new MpSettings())
     {
@@ -50,6 +53,10 @@ public sealed class MpPolicy(MpSettings settings) : IMigrationPolicy
             return Limit(QuietLimitMs(terms), forecast, postponed, postponed.Slices == 0
                 ? Invariant($"the rest of the first round is cold: going on with it costs {100 * ofRound:0} % more data")
                 : Invariant($"the guest is memory-intensive: {(forecast.PostponedBytes + postponed.AheadBytes) / 1e6:0} MB that it writes all the time wait until it stands, the rest goes first"));
+        }
+        if (samples[^1].Iteration > PassesMost && forecast.PauseNowMs <= allowedMs)
+        {
+            return new MigrationOrder.SwitchOver(forecast.PauseNowMs, Invariant($"{PassesMost} passes have left {forecast.RestBytes / 1e6:0.0} MB, which fit into the pause that is allowed"));
         }
         return forecast.VainShare <= settings.VainMost
             ? Limit(QuietLimitMs(terms), forecast, postponed, forecast.Curve.IsUnknown

@@ -88,7 +88,7 @@ public sealed class IncomingMigration : IAsyncDisposable
             await link.DisposeAsync().ConfigureAwait(false);
             CloseQemu();
             thread.Join();
-            throw e is LinuxException or SocketException or QmpClosedException ? new PolluxException($"QEMU refused the state: {await LastWordsAsync().ConfigureAwait(false)}", null, e) : e;
+            throw e is LinuxException or SocketException or QmpClosedException ? new PolluxException($"QEMU did not take the state in: {await LastWordsAsync().ConfigureAwait(false)}", null, e) : e;
         }
         thread.Join();
     }

@@ -187,7 +187,7 @@ public sealed class AbandonTests
     {
         await using var move = await HalfMove.BeginAsync(512, new TestPolicy(2000), destinationMiB: 48);
         var refused = await Assert.ThrowsAsync<PolluxException>(() => move.Receiving);
-        Assert.Contains("QEMU refused the state", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("QEMU did not take the state in", refused.Message, StringComparison.Ordinal);
         Assert.Contains("ram0", refused.Message, StringComparison.Ordinal);
         await move.Outgoing.AbandonAsync(resume: true);
         await move.AssertRunsAtSourceAsync();

@@ -17,6 +17,19 @@ public sealed class MpPolicyTests
     public void QuietGuest_IsCopiedUntilNextToNothingIsLeft() =>
         Assert.Equal(QuietMs, Assert.IsType<MigrationOrder.Limit>(Mp.Decide(Terms, Watched(1e5, 1e6).Send(1900).All)).DowntimeLimitMs);
 
+    /// <summary>Seen over 5 MB/s: a guest that hardly writes is never copied to next to nothing, and twenty-nine passes were made of it.</summary>
+    [Fact]
+    public void QuietGuest_ThatIsNeverCopiedToNextToNothing_IsStoppedAfterManyPasses()
+    {
+        var samples = Watched(1e5, 1e6).Send(1900);
+        for (var pass = 2; pass <= 11; pass++)
+        {
+            Assert.IsType<MigrationOrder.Limit>(Mp.Decide(Terms, samples.All));
+            samples.Look(6e6).Send(45);
+        }
+        Assert.IsType<MigrationOrder.SwitchOver>(Mp.Decide(Terms, samples.All));
+    }
+
     [Fact]
     public void UnwatchedGuest_IsNotJudgedInTheFirstPass() =>
         Assert.Equal(QuietMs, Assert.IsType<MigrationOrder.Limit>(Mp.Decide(Terms, new SampleSeries().Send(1900).All)).DowntimeLimitMs);
