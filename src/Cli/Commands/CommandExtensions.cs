@@ -59,12 +59,18 @@ internal static class CommandExtensions
                 ErrorReport.Write(parsed, e.Message, null);
                 return PolluxCommand.Failed;
             }
-            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            catch (OperationCanceledException e) when (cancellation.IsCancellationRequested)
             {
-                ErrorReport.Write(parsed, "interrupted", "what was begun may go on; look at its state");
+                ErrorReport.Write(parsed, "interrupted", e is Interruption { Outcome: var outcome } ? outcome : "what was begun may go on; look at its state");
                 return PolluxCommand.Interrupted;
             }
         });
         return command;
     }
+}
+
+/// <summary>An interrupt after which it is known what has become of what was begun.</summary>
+internal sealed class Interruption(string outcome) : OperationCanceledException(outcome)
+{
+    internal string Outcome => Message;
 }

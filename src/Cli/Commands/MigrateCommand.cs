@@ -89,8 +89,7 @@ internal static class MigrateCommand
         {
             invocation.Progress("ending the migration");
             var ended = await agent.CancelMigrationAsync(vm.Name, AnswerWithin, CancellationToken.None);
-            invocation.Progress($"{ended.Name} runs on {ended.Host}, unharmed");
-            throw;
+            throw new Interruption($"the migration is ended, and {ended.Name} runs on {ended.Host}, unharmed");
         }
         catch (OperationCanceledException)
         {
