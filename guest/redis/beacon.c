@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 #include <x86intrin.h>
+
+#include "pace.h"
 
 enum { remembered = 1 << 20, answer_most = 4096 };
 
@@ -67,10 +68,7 @@ int main(int argc, char **argv)
         perror("beacon");
         return 1;
     }
-    int clock = timerfd_create(CLOCK_MONOTONIC, 0);
-    struct timespec pace = { .tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L };
-    struct itimerspec timer = { pace, pace };
-    timerfd_settime(clock, 0, &timer, NULL);
+    int clock = paced(milliseconds * 1000000ll);
     struct pollfd ready[] = { { .fd = clock, .events = POLLIN }, { .fd = listener, .events = POLLIN } };
     for (;;) {
         poll(ready, 2, -1);

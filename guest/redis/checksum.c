@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
+
+#include "pace.h"
 
 enum { WORDS = 4096 / 8, SLICES_PER_SECOND = 100, NANOSECONDS = 1000000000 };
 
@@ -55,10 +56,7 @@ int main(int argc, char **argv)
     }
     for (uint64_t n = 0; n < pages; n++)
         fill(memory + n * WORDS, n, 0);
-    int clock = timerfd_create(CLOCK_MONOTONIC, 0);
-    struct timespec pace = { .tv_nsec = NANOSECONDS / SLICES_PER_SECOND };
-    struct itimerspec timer = { pace, pace };
-    timerfd_settime(clock, 0, &timer, NULL);
+    int clock = paced(NANOSECONDS / SLICES_PER_SECOND);
     struct pollfd ready[] = { { .fd = clock, .events = POLLIN }, { .fd = listener, .events = POLLIN } };
     for (;;) {
         poll(ready, 2, -1);

@@ -13,34 +13,18 @@ public static class BeaconMemory
     /// <summary>The words from number <paramref name="first"/> up to the last one said.</summary>
     /// <param name="openSocket">A TCP socket in the network of the client.</param>
     /// <exception cref="PolluxException">The guest does not answer within <paramref name="patience"/>.</exception>
-    public static async Task<IReadOnlyList<ulong>> ReadAsync(Func<Socket> openSocket, IPEndPoint beacon, ulong first, TimeSpan patience, CancellationToken cancellation = default)
-    {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        deadline.CancelAfter(patience);
-        try
+    public static Task<IReadOnlyList<ulong>> ReadAsync(Func<Socket> openSocket, IPEndPoint beacon, ulong first, TimeSpan patience, CancellationToken cancellation = default) =>
+        GuestProgram.AskAsync<IReadOnlyList<ulong>>(openSocket, beacon, "beacon", patience, async (stream, within) =>
         {
-            using var socket = openSocket();
-            await socket.ConnectAsync(beacon, deadline.Token).ConfigureAwait(false);
-            await using var stream = new NetworkStream(socket);
             var words = new List<ulong>();
             int count;
             do
             {
-                count = await ReadSomeAsync(stream, first + (ulong)words.Count, words, deadline.Token).ConfigureAwait(false);
+                count = await ReadSomeAsync(stream, first + (ulong)words.Count, words, within).ConfigureAwait(false);
             }
             while (count == WordsPerAnswer);
-            // Until the guest has closed it too: nothing of this connection is under way any more.
-            socket.Shutdown(SocketShutdown.Send);
-            while (await stream.ReadAsync(new byte[1], deadline.Token).ConfigureAwait(false) > 0)
-            {
-            }
             return words;
-        }
-        catch (Exception e) when (e is IOException or SocketException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
-        {
-            throw new PolluxException($"the guest's beacon at {beacon} does not say what it remembers: {e.Message}", "see the guest's console", e);
-        }
-    }
+        }, cancellation);
 
     private static async Task<int> ReadSomeAsync(NetworkStream stream, ulong from, List<ulong> words, CancellationToken cancellation)
     {

@@ -18,24 +18,13 @@ public sealed record GuestChecksum(ulong Pages, ulong Writes, ulong Sum)
 
     /// <param name="openSocket">A TCP socket in the network of the client.</param>
     /// <exception cref="PolluxException">The guest does not answer within <paramref name="patience"/>.</exception>
-    public static async Task<GuestChecksum> ReadAsync(Func<Socket> openSocket, IPEndPoint program, TimeSpan patience, CancellationToken cancellation = default)
-    {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        deadline.CancelAfter(patience);
-        try
+    public static Task<GuestChecksum> ReadAsync(Func<Socket> openSocket, IPEndPoint program, TimeSpan patience, CancellationToken cancellation = default) =>
+        GuestProgram.AskAsync(openSocket, program, "checksum", patience, async (stream, within) =>
         {
-            using var socket = openSocket();
-            await socket.ConnectAsync(program, deadline.Token).ConfigureAwait(false);
-            await using var stream = new NetworkStream(socket);
             var answer = new byte[3 * sizeof(ulong)];
-            await stream.ReadExactlyAsync(answer, deadline.Token).ConfigureAwait(false);
+            await stream.ReadExactlyAsync(answer, within).ConfigureAwait(false);
             return new GuestChecksum(At(0), At(1), At(2));
 
             ulong At(int n) => BinaryPrimitives.ReadUInt64BigEndian(answer.AsSpan(n * sizeof(ulong)));
-        }
-        catch (Exception e) when (e is IOException or SocketException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
-        {
-            throw new PolluxException($"the guest's checksum program at {program} does not answer: {e.Message}", "see the guest's console", e);
-        }
-    }
+        }, cancellation);
 }
