@@ -108,8 +108,7 @@ internal sealed partial class KeeperProcess
         _standby?.Service.SetDetection(tuning.DetectionMs);
         if (_session is { } session)
         {
-            session.Transmission = tuning.Transmission;
-            session.Change(tuning.TriggerSettings);
+            session.Change(tuning.TriggerSettings, tuning.Transmission);
             session.SetDetection(tuning.DetectionMs);
             session.SetCompression(tuning.Compression);
         }

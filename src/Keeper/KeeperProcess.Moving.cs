@@ -89,7 +89,8 @@ internal sealed partial class KeeperProcess
             ? new MigrationStatus(state, policy, _me.Host, moving.Destination.Host, 0, 0, 0, 0, 0, 0, null, 0, why ?? "")
             : new MigrationStatus(
                 state, policy, _me.Host, moving.Destination.Host, Math.Round(progress.ElapsedMs), progress.Iteration, progress.SentBytes, progress.RemainingBytes,
-                Math.Round(progress.BytesPerSecond), Math.Round(progress.PredictedPauseMs, 1), progress.LeftMs, progress.ThrottlePercent, why ?? progress.Why);
+                Math.Round(progress.BytesPerSecond), Math.Round(progress.PredictedPauseMs, 1), progress.LeftMs, progress.ThrottlePercent, why ?? progress.Why,
+                StandsStill: state == MigrationState.Moving && moving.HasStoppedGuest ? _loop.State.Reason : null);
     }
 
     /// <summary>The guest that has come runs here.</summary>

@@ -77,7 +77,7 @@ internal static class MigrateCommand
                     if (DateTime.UtcNow - said > SayEvery)
                     {
                         said = DateTime.UtcNow;
-                        invocation.Progress(MigrationWords.Of(move, vm.Keepers.First(k => k.Host == vm.Host).Status!.Note));
+                        invocation.Progress(MigrationWords.Progress(move));
                     }
                 }
                 await Task.Delay(PollEvery, patience.Token);

@@ -13,7 +13,7 @@ internal static class ErrorReport
     {
         if (WantsJson(arguments))
         {
-            Console.Error.WriteLine(JsonSerializer.Serialize(new ErrorObject(new ErrorDetail(problem, nextStep)), ErrorJson.Default.ErrorObject));
+            Console.Error.WriteLine(JsonSerializer.Serialize(new ErrorObject(new ErrorDetail(problem, nextStep)), ErrorStreamJson.Default.ErrorObject));
         }
         else
         {
@@ -32,6 +32,10 @@ internal sealed record ErrorObject(ErrorDetail Error);
 
 internal sealed record ErrorDetail(string Problem, string? NextStep);
 
+internal sealed record ProgressObject(string Progress);
+
+/// <summary>With <c>--output json</c> each line of standard error is one of these.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(ErrorObject))]
-internal sealed partial class ErrorJson : JsonSerializerContext;
+[JsonSerializable(typeof(ProgressObject))]
+internal sealed partial class ErrorStreamJson : JsonSerializerContext;

@@ -45,6 +45,16 @@ internal sealed class Invocation(ParseResult arguments, CancellationToken cancel
         }
     }
 
-    /// <summary>A line about long work, for people; to standard error.</summary>
-    internal void Progress(string what) => Terminal.Error.MarkupLineInterpolated($"[grey]… {what}[/]");
+    /// <summary>A line about long work, to standard error; an object with <c>--output json</c>, as a failure is.</summary>
+    internal void Progress(string what)
+    {
+        if (Output == OutputFormat.Json)
+        {
+            Console.Error.WriteLine(JsonSerializer.Serialize(new ProgressObject(what), ErrorStreamJson.Default.ProgressObject));
+        }
+        else
+        {
+            Terminal.Error.MarkupLineInterpolated($"[grey]… {what}[/]");
+        }
+    }
 }

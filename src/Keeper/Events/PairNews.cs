@@ -31,7 +31,7 @@ internal static class PairNews
     public static EventDraft OfMove(MigrationStatus move) => new(
         EventKinds.Moved, EventWeight.Info,
         string.Create(CultureInfo.InvariantCulture,
-            $"moved from {move.From} to {move.To}: {move.ElapsedMs / 1000:0.0} s, {move.SentBytes / 1048576.0:0.#} MiB sent; it stood still for {move.PauseMs:0.#} ms"),
+            $"moved from {move.From} to {move.To}: {move.ElapsedMs / 1000:0.0} s, {move.SentBytes / 1e6:0.#} MB sent; it stood still for {move.PauseMs:0.#} ms"),
         new Dictionary<string, double> { ["totalMs"] = move.ElapsedMs, ["sentBytes"] = move.SentBytes, ["pauseMs"] = move.PauseMs ?? 0 });
 
     /// <summary>The reason of a takeover that nobody's death caused, as the pair's machine words it.</summary>

@@ -42,6 +42,9 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
 
     public Member Destination => options.Destination;
 
+    /// <summary>For the rest of the move; it may have been let run since.</summary>
+    public bool HasStoppedGuest => Volatile.Read(ref _stoppedAt) != 0;
+
     public MigrationProgress? Progress => _migration?.Progress;
 
     /// <summary>Connects and begins; what comes of it is reported. Returns at once.</summary>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net.Sockets;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
@@ -16,12 +15,8 @@ using Pollux.Wire.Replication;
 namespace Pollux.Keeper.Primary;
 
 /// <summary>
-/// One protection of the guest by one standby, on the primary: the checkpoint thread (capture), the link (ship), the acknowledgements
-/// (commit), the heartbeats. It reports to the pair's machine and does what the machine decides; after <see cref="EndAsync"/> it reports nothing more.
-///
-/// The checkpoint thread: wait for QEMU's request · capture, guest stopped · drain what the guest has said · open the next epoch ·
-/// resume · ship; or ship · resume, in synchronous transmission with the standby's acknowledgement in between. LOADED (resume) waits
-/// while the gate is closed.
+/// One protection of the guest by one standby, on the primary: the life of the checkpoint thread (<see cref="CheckpointLoop"/>) and of the link
+/// (<see cref="PrimaryLink"/>). It reports to the pair's machine and does what the machine decides; after <see cref="EndAsync"/> it reports nothing more.
 /// </summary>
 internal sealed class ProtectionSession
 {
@@ -30,20 +25,13 @@ internal sealed class ProtectionSession
     private readonly Action<PairEvent> _post;
     private readonly ChunkPool _pool;
     private readonly Thread _thread;
-    private readonly BufferSizing _sizing = new();
-    private readonly Commits _commits = new();
-    private readonly ManualResetEventSlim _gate = new(true);
-    private readonly ManualResetEventSlim _cutResume = new(false);
+    private readonly CheckpointLoop _loop;
     private readonly Lock _endLock = new();
     private readonly CancellationTokenSource _ended = new();
     private CheckpointChannel? _channel;
     private volatile PrimaryLink? _link;
-    private TriggerLoop? _trigger;
     private volatile RamScrubber? _scrubber;
-    private Epoch _open = Epoch.None;
-    private long _resumedAt;
     private CompressionMode _compression;
-    private bool _finalWanted;
     private bool _isEnded;
     private volatile bool _isDown;
 
@@ -52,6 +40,7 @@ internal sealed class ProtectionSession
         (_guest, _options, _post) = (guest, options, post);
         _thread = new Thread(Run) { IsBackground = true, Name = "checkpoint" };
         _pool = new ChunkPool(options.BufferCeilingBytes);
+        _loop = new CheckpointLoop(guest, _pool, Stats, Report, _ended.Token) { Transmission = options.Transmission };
         MayRelease = () => _link is not { MayRelease: false };
         _compression = options.Compression;
     }
@@ -60,7 +49,7 @@ internal sealed class ProtectionSession
     public ChunkPool Pool => _pool;
 
     /// <summary>How often a cut waited for the link, or a capture for memory.</summary>
-    public long Waits => _pool.Waits + _commits.Waits;
+    public long Waits => _pool.Waits + _loop.Waits;
 
     /// <summary>What became of captured pages; null while there is no link.</summary>
     public ShippingCounts? Shipping => _link?.Sender.Counts;
@@ -72,30 +61,21 @@ internal sealed class ProtectionSession
     public (long Pages, long Rounds) Scrubbed => _scrubber is { } scrubber ? (scrubber.Pages, scrubber.Rounds) : default;
     public Member Standby => _options.Standby;
 
-    /// <summary>The transmission may be changed while the guest runs.</summary>
-    public Transmission Transmission { get; set; }
-
     /// <summary>Connects and begins; failures are reported as events. Returns at once.</summary>
-    public void Begin()
-    {
-        Transmission = _options.Transmission;
-        _thread.Start();
-    }
+    public void Begin() => _thread.Start();
 
-    public void ResumeFromCut() => _cutResume.Set();
-    public void CloseGate() => _gate.Reset();
-    public void OpenGate() => _gate.Set();
+    public void ResumeFromCut() => _loop.ResumeFromCut();
+    public void CloseGate() => _loop.CloseGate();
+    public void OpenGate() => _loop.OpenGate();
 
     /// <summary>The next checkpoint is the last: the guest stays stopped after it.</summary>
-    public void CutFinal()
-    {
-        Volatile.Write(ref _finalWanted, true);
-        _trigger?.Demand();
-    }
+    public void CutFinal() => _loop.CutFinal();
 
-    public void Change(TriggerSettings settings)
+    /// <summary>While the guest runs.</summary>
+    public void Change(TriggerSettings settings, Transmission transmission)
     {
-        _trigger?.Change(settings);
+        _loop.Transmission = transmission;
+        _loop.Change(settings);
         Stats.BeginWindow();
         _channel?.SetInterval((int)settings.IntervalMs);
     }
@@ -126,7 +106,7 @@ internal sealed class ProtectionSession
     public void WakeLink() => _link?.Sender.Wake();
 
     /// <summary>A frame waits for a cut.</summary>
-    public void FrameWaits() => _trigger?.Wake();
+    public void FrameWaits() => _loop.FrameWaits();
 
     /// <summary>This primary is dead: the standby is told so, and not dismissed when the session ends.</summary>
     public void TellDown(string why)
@@ -150,7 +130,7 @@ internal sealed class ProtectionSession
             _isEnded = true;
         }
         _ended.Cancel();
-        _trigger?.Dispose();
+        _loop.Dispose();
         _guest.Ingress.Close();
         return Task.Run(() => TakeLeaveAsync(why));
     }
@@ -172,8 +152,7 @@ internal sealed class ProtectionSession
                 KeeperLog.Say($"ending the checkpoint channel: {e.Message}");
             }
         }
-        _gate.Set();
-        _cutResume.Set();
+        _loop.LetGo();
         _link?.TakeLeave();
         // Wakes a capture that waits for room. Chunks that are lent stay mapped until they are given back.
         _pool.Dispose();
@@ -204,6 +183,7 @@ internal sealed class ProtectionSession
         }
         finally
         {
+            _loop.Dispose();
             _guest.PassIngress();
             _scrubber?.Dispose();
         }
@@ -242,7 +222,7 @@ internal sealed class ProtectionSession
                 standby.Heartbeat.Dispose();
                 throw new OperationCanceledException();
             }
-            _link = new PrimaryLink(standby, _options, _compression, _guest, _pool, () => _open, Committed, Report);
+            _link = new PrimaryLink(standby, _options, _compression, _guest, _pool, () => _loop.Open, _loop.Committed, Report);
         }
         _scrubber = standby.Speaks >= Dialect.Scrub ? _options.Scrub?.TryOpen() : null;
         _link.Start();
@@ -264,146 +244,7 @@ internal sealed class ProtectionSession
                 return;
             }
         }
-        CaptureFirst(channel, link);
-        _trigger = new TriggerLoop("primary", settings, channel.Trigger, Look);
-        _trigger.GuestRuns();
-        while (channel.WaitForRequest())
-        {
-            CaptureNext(channel, link);
-        }
-        throw new EndOfStreamException("QEMU closed the checkpoint channel");
-    }
-
-    private void CaptureFirst(CheckpointChannel channel, LinkSender link)
-    {
-        var buffer = new EpochBuffer(_pool, new Epoch(0));
-        link.Ship(buffer);
-        var target = new BufferTarget(buffer, link.Wake);
-        Fill(buffer, channel, target, first: true);
-        _open = new Epoch(1);
-        // Before the standby can have it whole: its acknowledgement must not be heard first.
-        Report(new PairEvent.FirstCut());
-        buffer.Complete();
-        link.Wake();
-        _cutResume.Wait(_ended.Token);
-        Resume(channel);
-    }
-
-    private void CaptureNext(CheckpointChannel channel, LinkSender link)
-    {
-        _commits.WaitToCut(_open, () => _pool.HasRoom, () => _gate.IsSet && !_ended.IsCancellationRequested, why => Report(new PairEvent.LinkDown(why)));
-        _scrubber?.Choose();
-        _trigger!.GuestStops();
-        _guest.HoldIngress();
-        var ranMs = Stopwatch.GetElapsedTime(_resumedAt).TotalMilliseconds;
-        var epoch = _open;
-        var buffer = new EpochBuffer(_pool, epoch);
-        var shipAtOnce = Transmission == Transmission.Synchronous;
-        if (shipAtOnce)
-        {
-            link.Ship(buffer);
-        }
-        var target = new BufferTarget(buffer, link.Wake)
-        {
-            // An epoch that would fill the pool travels while it is captured: the guest waits longer, memory stays bounded.
-            Crowded = shipAtOnce ? null : () => link.Ship(buffer),
-            CrowdedBytes = _pool.CeilingBytes / 2,
-        };
-        var result = Fill(buffer, channel, target);
-        _guest.DrainEgress();
-        _open = epoch.Next;
-        _guest.Egress.Open(_open);
-        _guest.Ingress.Open(_open);
-        _guest.PassIngress();
-        buffer.Pages = result.Pages;
-        buffer.Scrub = _scrubber?.Take();
-        FaultPoint.Pass(FaultPoints.Cut);
-        buffer.Complete();
-        // Postponed means after the guest runs: on a busy host the link's thread would take the processor that the guest needs. A closed
-        // gate waits for what this epoch's arrival brings.
-        var isFinal = Volatile.Read(ref _finalWanted);
-        var resumed = !shipAtOnce && !isFinal && _gate.IsSet;
-        try
-        {
-            if (resumed)
-            {
-                LetRun(channel);
-            }
-        }
-        finally
-        {
-            if (!shipAtOnce && !target.WasCrowded)
-            {
-                link.Ship(buffer);
-            }
-            link.Wake();
-        }
-        FaultPoint.Pass(FaultPoints.Shipped);
-        if (link.IsClosed)
-        {
-            buffer.Return();
-        }
-        Stats.Cut(result.Pages, ranMs);
-        if (isFinal)
-        {
-            Report(new PairEvent.FinalCut(epoch));
-            _gate.Reset();
-        }
-        if (shipAtOnce)
-        {
-            _commits.WaitFor(epoch, () => !_ended.IsCancellationRequested);
-        }
-        if (!resumed)
-        {
-            Resume(channel);
-        }
-        if (epoch.Value % 16 == 0)
-        {
-            _pool.Shrink(_sizing);
-        }
-    }
-
-    /// <summary>Captures; an epoch that is not whole is nobody's and its memory goes back.</summary>
-    private static CaptureResult Fill(EpochBuffer buffer, CheckpointChannel channel, BufferTarget target, bool first = false)
-    {
-        try
-        {
-            if (!first)
-            {
-                return channel.Capture(target);
-            }
-            channel.CaptureFirst(target);
-            return default;
-        }
-        catch
-        {
-            buffer.Abandon();
-            throw;
-        }
-    }
-
-    private void Resume(CheckpointChannel channel)
-    {
-        _gate.Wait(_ended.Token);
-        LetRun(channel);
-    }
-
-    private void LetRun(CheckpointChannel channel)
-    {
-        channel.Resume();
-        FaultPoint.Pass(FaultPoints.Resumed);
-        _resumedAt = Stopwatch.GetTimestamp();
-        _trigger?.GuestRuns();
-    }
-
-    private TriggerView Look() =>
-        new(0, _guest.Egress.HeldInOpenEpoch, (int)(_open.Value - 1 - _commits.Last.Value), Stats.PagesPerMs, 0, Stats.RecentPauseMs);
-
-    private void Committed(Epoch epoch)
-    {
-        _commits.Note(epoch);
-        Stats.Committed = epoch.Value;
-        _trigger?.Wake();
+        _loop.Run(channel, link, _scrubber, settings);
     }
 
     /// <summary>Nothing is reported after the end, so that no word of an old session reaches a new one.</summary>

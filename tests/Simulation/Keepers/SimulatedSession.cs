@@ -11,7 +11,7 @@ using Pollux.Simulation.Network;
 namespace Pollux.Simulation.Keepers;
 
 /// <summary>
-/// Mirrors ProtectionSession: the checkpoint thread, the link, the acknowledgements, the heartbeats of one protection. Each pause of
+/// Mirrors ProtectionSession and its CheckpointLoop: the checkpoint thread, the link, the acknowledgements, the heartbeats of one protection. Each pause of
 /// <see cref="Checkpoints"/> is a point at which a fault may strike.
 /// </summary>
 internal sealed class SimulatedSession
