@@ -5,19 +5,19 @@ using Pollux.Core;
 namespace Pollux.Agent.Events;
 
 /// <summary>
-/// Whether etcd answers, as this host sees it, and what is told when that changes. A member must be silent at two looks in a row, or a slow
-/// answer would be news. Pure but for what it remembers.
+/// Whether etcd answers, as this host sees it, and what is told when that changes. A member, or the majority, must be silent at two looks in a
+/// row, or a slow answer would be news. Pure but for what it remembers.
 /// </summary>
 internal sealed class EtcdNews(HostId me)
 {
-    private readonly Dictionary<string, Member> _members = [];
-    private bool _hasMajority = true;
+    private readonly Dictionary<string, Silence> _members = [];
+    private readonly Silence _majority = new();
 
     public IEnumerable<EventDraft> Look(bool hasMajority, IReadOnlyList<EtcdMemberView> members)
     {
         foreach (var view in members)
         {
-            var member = _members.TryGetValue(view.Endpoint, out var known) ? known : _members[view.Endpoint] = new Member();
+            var member = _members.TryGetValue(view.Endpoint, out var known) ? known : _members[view.Endpoint] = new Silence();
             // A member that answers without a majority is there.
             if (member.Changed(view.Version is not null) is { } answers)
             {
@@ -27,18 +27,16 @@ internal sealed class EtcdNews(HostId me)
                     : new EventDraft(EventKinds.EtcdMemberLost, EventWeight.Warning, $"etcd on {who} does not answer {me}");
             }
         }
-        if (hasMajority == _hasMajority)
+        if (_majority.Changed(hasMajority) is { } isBack)
         {
-            yield break;
+            yield return isBack
+                ? new EventDraft(EventKinds.EtcdBack, EventWeight.Info, $"a majority of etcd answers {me} again")
+                : new EventDraft(EventKinds.EtcdLost, EventWeight.Alarm,
+                    $"no majority of etcd answers {me}: what runs goes on and stays protected, but until it is back nothing takes over, goes solo, starts or is changed");
         }
-        _hasMajority = hasMajority;
-        yield return hasMajority
-            ? new EventDraft(EventKinds.EtcdBack, EventWeight.Info, $"a majority of etcd answers {me} again")
-            : new EventDraft(EventKinds.EtcdLost, EventWeight.Alarm,
-                $"no majority of etcd answers {me}: what runs goes on and stays protected, but until it is back nothing takes over, goes solo, starts or is changed");
     }
 
-    private sealed class Member
+    private sealed class Silence
     {
         private int _silentLooks;
 

@@ -53,9 +53,10 @@ public sealed class NewsTests
     }
 
     [Fact]
-    public void Etcd_MajorityLostAndBack_IsToldAtOnce()
+    public void Etcd_MajoritySilentTwice_IsTold_AndBackAtOnce()
     {
         var news = new EtcdNews(H1);
+        Assert.Empty(news.Look(false, []));
         var lost = Assert.Single(news.Look(false, []));
         Assert.Equal((EventKinds.EtcdLost, EventWeight.Alarm), (lost.Kind, lost.Weight));
         Assert.Empty(news.Look(false, []));
