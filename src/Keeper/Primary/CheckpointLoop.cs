@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Keeper.Guests;
 using Pollux.Qemu.Checkpointing;

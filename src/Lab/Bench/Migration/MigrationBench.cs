@@ -20,7 +20,7 @@ public sealed class MigrationBench
     private const int PageBytes = 4096;
 
     // A guest under emulation that has just arrived has nothing translated yet.
-    private static readonly TimeSpan Settling = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan Settling = TimeSpan.FromMilliseconds(400);
 
     private static readonly TimeSpan Baseline = TimeSpan.FromMilliseconds(700);
     private readonly MigrationBenchSettings _settings;
@@ -61,11 +61,12 @@ public sealed class MigrationBench
             double? limit = policies.Contains("relaxed") ? await FindLimitAsync(subject, cancellation).ConfigureAwait(false) : null;
             for (var repetition = 1; repetition <= _settings.Runs; repetition++)
             {
+                var before = await SpeedAsync(subject, cancellation).ConfigureAwait(false);
                 for (var i = 0; i < policies.Count; i++)
                 {
                     var name = policies[(i + repetition - 1) % policies.Count];
-                    var cut = name != "stock" ? _settings.Cut : stockNeverEnds ? _settings.StockCut.Again : _settings.StockCut.First;
-                    var run = await OnceAsync(subject, MigrationPolicies.Named(name, limit), name == "relaxed" ? limit : null, repetition, cut, cancellation).ConfigureAwait(false);
+                    var cut = _settings.CutOf(name, stockNeverEnds);
+                    var run = await OnceAsync(subject, MigrationPolicies.Named(name, limit), name == "relaxed" ? limit : null, repetition, cut, before, cancellation).ConfigureAwait(false);
                     stockNeverEnds |= name == "stock" && !run.Succeeded;
                     _add(run);
                     Say(run);
@@ -81,7 +82,7 @@ public sealed class MigrationBench
         {
             var work = guest.Work(booted);
             await booted.UntilAsync(g => work is null ? g.Console().Contains("starting redis", StringComparison.Ordinal) : work.Now() is not null, "up", cancellation).ConfigureAwait(false);
-            await Task.Delay(4 * Settling, cancellation).ConfigureAwait(false);
+            await Task.Delay(5 * Settling, cancellation).ConfigureAwait(false);
             return booted;
         }
         catch
@@ -96,14 +97,14 @@ public sealed class MigrationBench
     {
         const double least = ClimbingLimit.StepMs;
         _progress.Report(Invariant($"{subject.Guest.Name}, {subject.Guest.LinkMBps} MB/s: searching relaxed's limit"));
-        if ((await OnceAsync(subject, FixedLimitPolicy.Relaxed(least), least, 0, _settings.ProbeCut, cancellation).ConfigureAwait(false)).Succeeded)
+        if ((await OnceAsync(subject, FixedLimitPolicy.Relaxed(least), least, 0, _settings.ProbeCut, null, cancellation).ConfigureAwait(false)).Succeeded)
         {
             return least;
         }
         var climbing = new ClimbingLimit(2 * least);
-        var climbed = await OnceAsync(subject, climbing, null, 0, 4 * _settings.ProbeCut, cancellation).ConfigureAwait(false);
+        var climbed = await OnceAsync(subject, climbing, null, 0, 4 * _settings.ProbeCut, null, cancellation).ConfigureAwait(false);
         var limit = climbing.LimitAt(climbed.TotalSeconds * 1000);
-        while (limit > 2 * least && (await OnceAsync(subject, FixedLimitPolicy.Relaxed(limit - ClimbingLimit.StepMs), limit, 0, _settings.ProbeCut, cancellation).ConfigureAwait(false)).Succeeded)
+        while (limit > 2 * least && (await OnceAsync(subject, FixedLimitPolicy.Relaxed(limit - ClimbingLimit.StepMs), limit, 0, _settings.ProbeCut, null, cancellation).ConfigureAwait(false)).Succeeded)
         {
             limit -= ClimbingLimit.StepMs;
         }
@@ -111,19 +112,14 @@ public sealed class MigrationBench
         return limit;
     }
 
-    private async Task<MigrationRun> OnceAsync(Subject subject, IMigrationPolicy policy, double? limitMs, int repetition, TimeSpan cut, CancellationToken cancellation)
+    /// <param name="before">The guest's speed while nobody moves it.</param>
+    private async Task<MigrationRun> OnceAsync(Subject subject, IMigrationPolicy policy, double? limitMs, int repetition, TimeSpan cut, double? before, CancellationToken cancellation)
     {
         await Task.Delay(Settling, cancellation).ConfigureAwait(false);
-        var before = await SpeedAsync(subject, cancellation).ConfigureAwait(false);
         var terms = subject.Here.Terms(subject.Guest.LinkMBps, _settings.MaxPauseMs, cut.TotalSeconds) with { OverheadMs = OverheadMs };
         if (subject.Guest.RoundsPerSpell > 0)
         {
             await subject.Here.UntilAsync(subject.Guest.HasJustBecomeBusy, "busy", cancellation).ConfigureAwait(false);
-        }
-        if (before is { } rate && subject.Guest is { PagesPerRound: > 0, RoundsPerSpell: 0 } && !subject.SaidRate)
-        {
-            subject.SaidRate = true;
-            _progress.Report(Invariant($"{subject.Guest.Name}, {subject.Guest.LinkMBps} MB/s: the guest rewrites {rate * PageBytes / 1e6:0} MB/s"));
         }
         var source = subject.Here;
         var speed = GuestSpeed.Begin(subject.Guest.Work(source));
@@ -152,14 +148,23 @@ public sealed class MigrationBench
             _settings.MaxPauseMs, limitMs, moved?.Switchover.PredictedPauseMs, before > 0 ? during / before : null, repetition, why);
     }
 
-    private static async Task<double?> SpeedAsync(Subject subject, CancellationToken cancellation)
+    /// <summary>Of a guest that nobody moves; null: it tells no speed.</summary>
+    private async Task<double?> SpeedAsync(Subject subject, CancellationToken cancellation)
     {
-        if (GuestSpeed.Begin(subject.Guest.Work(subject.Here)) is not { } speed)
+        if (subject.Guest.Work(subject.Here) is null)
         {
             return null;
         }
+        await Task.Delay(Settling, cancellation).ConfigureAwait(false);
+        var speed = GuestSpeed.Begin(subject.Guest.Work(subject.Here))!;
         await Task.Delay(Baseline, cancellation).ConfigureAwait(false);
-        return await speed.EndAsync().ConfigureAwait(false);
+        var rate = await speed.EndAsync().ConfigureAwait(false);
+        if (subject.Guest is { PagesPerRound: > 0, RoundsPerSpell: 0 } guest && !subject.SaidRate)
+        {
+            subject.SaidRate = true;
+            _progress.Report(Invariant($"{guest.Name}, {guest.LinkMBps} MB/s: the guest rewrites {rate * PageBytes / 1e6:0} MB/s"));
+        }
+        return rate;
     }
 
     private void Say(MigrationRun run) => _progress.Report(Invariant(

@@ -23,12 +23,15 @@ public sealed record MigrationBenchSettings(
     /// <summary>All guests on both links, five runs each: up to an hour.</summary>
     public static MigrationBenchSettings Full(string qemu) => new(
         [.. BenchGuest.All(SlowLink), .. BenchGuest.All(FastLink)], Main, Others, ["rewrite-1.2x", "rewrite-2x", "phases"], SlowLink,
-        Runs: 5, TimeSpan.FromSeconds(60), (TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(8)), TimeSpan.FromSeconds(12), MaxPauseMs: 1500, qemu);
+        Runs: 5, TimeSpan.FromSeconds(60), (TimeSpan.FromSeconds(30), TimeSpan.FromSeconds(4)), TimeSpan.FromSeconds(12), MaxPauseMs: 1500, qemu);
 
     /// <summary>Four guests on the slow link, two runs each, stock cut at 20 s, the other policies on one guest: up to ten minutes.</summary>
     public static MigrationBenchSettings Quick(string qemu) => new(
         [BenchGuest.Idle(SlowLink), BenchGuest.Redis(SlowLink), BenchGuest.Rewriting(2, SlowLink), BenchGuest.Phases(SlowLink)],
         Main, Others, ["rewrite-2x"], SlowLink, Runs: 2, TimeSpan.FromSeconds(60), (TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(20)), TimeSpan.FromSeconds(10), MaxPauseMs: 1500, qemu);
+
+    /// <param name="hasNotEnded">A run of this policy on this guest.</param>
+    public TimeSpan CutOf(string policy, bool hasNotEnded) => policy != "stock" ? Cut : hasNotEnded ? StockCut.Again : StockCut.First;
 
     public IReadOnlyList<string> PoliciesOn(BenchGuest guest) =>
         MoreOn.Contains(guest.Name) && guest.LinkMBps == MoreLinkMBps ? [.. Policies, .. MorePolicies] : Policies;
