@@ -90,8 +90,12 @@ internal sealed partial class KeeperProcess
             : new MigrationStatus(
                 state, policy, _me.Host, moving.Destination.Host, Math.Round(progress.ElapsedMs), progress.Iteration, progress.SentBytes, progress.RemainingBytes,
                 Math.Round(progress.BytesPerSecond), Math.Round(progress.PredictedPauseMs, 1), progress.LeftMs, progress.ThrottlePercent, why ?? progress.Why,
-                StandsStill: state == MigrationState.Moving && moving.HasStoppedGuest ? _loop.State.Reason : null);
+                WaitsFor: state == MigrationState.Moving ? WaitsFor(moving) : null);
     }
+
+    /// <summary>The flag is looked at first: it follows the state's step, so the state that is read then is not older.</summary>
+    private string? WaitsFor(MovingSource moving) =>
+        moving.IsCompleting && _loop.State is { Phase: PairPhase.Moving or PairPhase.HandedOff or PairPhase.Yielding or PairPhase.GoingSolo } stands ? NoteOf(stands) : null;
 
     /// <summary>The guest that has come runs here.</summary>
     private void NoteArrival(MigrationStatus move)

@@ -74,7 +74,7 @@ internal static class MigrateCommand
                     {
                         throw new PolluxException($"{vm.Name} did not move to {to}: {move.Why}", $"it runs on {vm.Host}, unharmed; see 'pollux events {vm.Name}'");
                     }
-                    if (DateTime.UtcNow - said > SayEvery)
+                    if (move.State == MigrationState.Moving && DateTime.UtcNow - said > SayEvery)
                     {
                         said = DateTime.UtcNow;
                         invocation.Progress(MigrationWords.Progress(move));

@@ -12,7 +12,7 @@ internal static class MigrationWords
     internal static string Progress(MigrationStatus m) => m switch
     {
         { Iteration: 0 } => "beginning",
-        { StandsStill: { } waiting } => $"{Size(m.SentBytes)} sent in {Seconds(m.ElapsedMs)}; {waiting}",
+        { WaitsFor: { } waiting } => $"{Size(m.SentBytes)} sent in {Seconds(m.ElapsedMs)}; {waiting}",
         _ => $"{Size(m.SentBytes)} sent in {Seconds(m.ElapsedMs)} (pass {m.Iteration}), {Size(m.RemainingBytes)} left at {m.BytesPerSecond / 1e6:0} MB/s; " +
             $"stopped now, a pause of {m.PredictedPauseMs:0} ms; {Left(m)}{Throttled(m)}{(m.Why.Length > 0 ? $"; {m.Why}" : "")}",
     };

@@ -99,10 +99,10 @@ public enum MigrationState
 /// <param name="LeftMs">How long it is believed to take still; null: it does not converge as it goes.</param>
 /// <param name="Why">What the policy thinks; failed: why.</param>
 /// <param name="PauseMs">Done: for how long the guest stood still.</param>
-/// <param name="StandsStill">Moving: what the guest, stopped for the rest of it, waits for; null while it runs.</param>
+/// <param name="WaitsFor">Moving: what the guest, stopped for the rest of it, waits for; null while it runs.</param>
 public sealed record MigrationStatus(
     MigrationState State, string Policy, HostId From, HostId To, double ElapsedMs, long Iteration, long SentBytes, long RemainingBytes, double BytesPerSecond,
-    double PredictedPauseMs, double? LeftMs, int ThrottlePercent, string Why, double? PauseMs = null, string? StandsStill = null);
+    double PredictedPauseMs, double? LeftMs, int ThrottlePercent, string Why, double? PauseMs = null, string? WaitsFor = null);
 
 /// <summary>Pauses are QMP RESUME minus STOP. Rates and percentiles are of the last <see cref="WindowSeconds"/>, or of what there has been of them since the settings were last changed.</summary>
 /// <param name="Count">Cuts of this protection, the first copy not counted.</param>

@@ -42,8 +42,8 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
 
     public Member Destination => options.Destination;
 
-    /// <summary>For the rest of the move; it may have been let run since.</summary>
-    public bool HasStoppedGuest => Volatile.Read(ref _stoppedAt) != 0;
+    /// <summary>The guest is stopped, and the pair's machine has ordered the rest to go.</summary>
+    public bool IsCompleting => _complete.Task.IsCompletedSuccessfully;
 
     public MigrationProgress? Progress => _migration?.Progress;
 

@@ -16,8 +16,8 @@ namespace Pollux.Keeper.Primary;
 /// while the gate is closed.
 /// </summary>
 /// <param name="report">Takes the cuts, and a link that does not get on.</param>
-/// <param name="ended">Wakes whatever waits here; the loop itself ends when QEMU closes the channel.</param>
-internal sealed class CheckpointLoop(Guest guest, ChunkPool pool, CheckpointStats stats, Action<PairEvent> report, CancellationToken ended) : IDisposable
+/// <param name="ended">Wakes what waits here; else the loop ends when QEMU closes the channel.</param>
+internal sealed class CheckpointLoop(Guest guest, ChunkPool pool, CheckpointStats stats, Action<PairEvent> report, CancellationToken ended)
 {
     private readonly BufferSizing _sizing = new();
     private readonly Commits _commits = new();
@@ -60,17 +60,17 @@ internal sealed class CheckpointLoop(Guest guest, ChunkPool pool, CheckpointStat
         _trigger?.Wake();
     }
 
-    /// <summary>Asks for no more checkpoints.</summary>
-    public void Dispose() => _trigger?.Dispose();
+    /// <summary>Asks QEMU for no more checkpoints. From any thread, as often as one likes.</summary>
+    public void AskNoMore() => _trigger?.Dispose();
 
-    /// <summary>Lets go whoever waits for the gate: the channel is closed, and nothing resumes a guest through it any more.</summary>
+    /// <summary>Lets go whoever waits for the gate or for the first cut: the session is over, and nothing resumes a guest through the channel any more.</summary>
     public void LetGo()
     {
         _gate.Set();
         _cutResume.Set();
     }
 
-    /// <summary>Takes checkpoints until the channel ends, which it always tells by an exception.</summary>
+    /// <summary>Takes checkpoints until the channel or the session ends, which it always tells by an exception.</summary>
     public void Run(CheckpointChannel channel, LinkSender link, RamScrubber? scrubber, TriggerSettings settings)
     {
         CaptureFirst(channel, link);

@@ -130,7 +130,7 @@ internal sealed class ProtectionSession
             _isEnded = true;
         }
         _ended.Cancel();
-        _loop.Dispose();
+        _loop.AskNoMore();
         _guest.Ingress.Close();
         return Task.Run(() => TakeLeaveAsync(why));
     }
@@ -183,7 +183,7 @@ internal sealed class ProtectionSession
         }
         finally
         {
-            _loop.Dispose();
+            _loop.AskNoMore();
             _guest.PassIngress();
             _scrubber?.Dispose();
         }

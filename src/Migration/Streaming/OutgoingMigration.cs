@@ -229,7 +229,7 @@ public sealed class OutgoingMigration : IAsyncDisposable
         if (sample.AtMs > _options.Terms.DeadlineMs)
         {
             throw new PolluxException(
-                $"the migration did not end within its {_options.Terms.DeadlineMs / 1000:0.#} s: {_why}, {sample.RemainingBytes >> 20} MiB were left",
+                $"the migration did not end within its {_options.Terms.DeadlineMs / 1000:0.#} s: {_why}, {sample.RemainingBytes / 1e6:0.#} MB were left",
                 "allow a longer pause (--max-pause), more time (--deadline) or try when the guest is quieter");
         }
     }

@@ -52,7 +52,7 @@ public sealed class MigrationBench
 
     private async Task GuestAsync(BenchGuest guest, CancellationToken cancellation)
     {
-        var stockNeverEnds = false;
+        bool? stockEnds = null;
         _progress.Report(Invariant($"{guest.Name}, {guest.LinkMBps} MB/s: boot"));
         var subject = new Subject(guest, await BootAsync(guest, _settings.Qemu, cancellation).ConfigureAwait(false));
         await using (subject.ConfigureAwait(false))
@@ -65,9 +65,9 @@ public sealed class MigrationBench
                 for (var i = 0; i < policies.Count; i++)
                 {
                     var name = policies[(i + repetition - 1) % policies.Count];
-                    var cut = _settings.CutOf(name, stockNeverEnds);
+                    var cut = _settings.CutOf(name, hasNeverEnded: stockEnds is false);
                     var run = await OnceAsync(subject, MigrationPolicies.Named(name, limit), name == "relaxed" ? limit : null, repetition, cut, before, cancellation).ConfigureAwait(false);
-                    stockNeverEnds |= name == "stock" && !run.Succeeded;
+                    stockEnds = name == "stock" ? stockEnds is true || run.Succeeded : stockEnds;
                     _add(run);
                     Say(run);
                 }
@@ -151,20 +151,20 @@ public sealed class MigrationBench
     /// <summary>Of a guest that nobody moves; null: it tells no speed.</summary>
     private async Task<double?> SpeedAsync(Subject subject, CancellationToken cancellation)
     {
-        if (subject.Guest.Work(subject.Here) is null)
+        double? speed = null;
+        for (var attempt = 1; speed is null && attempt <= 2 && subject.Guest.Work(subject.Here) is { } work; attempt++)
         {
-            return null;
+            await Task.Delay(Settling, cancellation).ConfigureAwait(false);
+            var watch = GuestSpeed.Begin(work)!;
+            await Task.Delay(Baseline, cancellation).ConfigureAwait(false);
+            speed = await watch.EndAsync().ConfigureAwait(false);
         }
-        await Task.Delay(Settling, cancellation).ConfigureAwait(false);
-        var speed = GuestSpeed.Begin(subject.Guest.Work(subject.Here))!;
-        await Task.Delay(Baseline, cancellation).ConfigureAwait(false);
-        var rate = await speed.EndAsync().ConfigureAwait(false);
-        if (subject.Guest is { PagesPerRound: > 0, RoundsPerSpell: 0 } guest && !subject.SaidRate)
+        if (speed is { } rate && subject.Guest is { PagesPerRound: > 0, RoundsPerSpell: 0 } guest && !subject.SaidRate)
         {
             subject.SaidRate = true;
             _progress.Report(Invariant($"{guest.Name}, {guest.LinkMBps} MB/s: the guest rewrites {rate * PageBytes / 1e6:0} MB/s"));
         }
-        return rate;
+        return speed;
     }
 
     private void Say(MigrationRun run) => _progress.Report(Invariant(

@@ -8,7 +8,7 @@ namespace Pollux.Lab.Bench.Migration;
 /// <param name="MoreLinkMBps">The link on which they are run.</param>
 /// <param name="Runs">Of each policy on each guest.</param>
 /// <param name="Cut">A migration that has not ended by then is cancelled and counted as failed.</param>
-/// <param name="StockCut">The same for stock, which never ends on half of the guests; and once a run of it has not, for its further ones there.</param>
+/// <param name="StockCut">The same for stock, which never ends on half of the guests; and once it has not, for its further runs there.</param>
 /// <param name="ProbeCut">The same in the search for relaxed's limit, where a guest that rewrites the same memory on and on shows sooner that it will not end.</param>
 /// <param name="MaxPauseMs">What the user allows.</param>
 public sealed record MigrationBenchSettings(
@@ -30,8 +30,8 @@ public sealed record MigrationBenchSettings(
         [BenchGuest.Idle(SlowLink), BenchGuest.Redis(SlowLink), BenchGuest.Rewriting(2, SlowLink), BenchGuest.Phases(SlowLink)],
         Main, Others, ["rewrite-2x"], SlowLink, Runs: 2, TimeSpan.FromSeconds(60), (TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(20)), TimeSpan.FromSeconds(10), MaxPauseMs: 1500, qemu);
 
-    /// <param name="hasNotEnded">A run of this policy on this guest.</param>
-    public TimeSpan CutOf(string policy, bool hasNotEnded) => policy != "stock" ? Cut : hasNotEnded ? StockCut.Again : StockCut.First;
+    /// <param name="hasNeverEnded">In the runs of this policy on this guest so far, of which there was one.</param>
+    public TimeSpan CutOf(string policy, bool hasNeverEnded) => policy != "stock" ? Cut : hasNeverEnded ? StockCut.Again : StockCut.First;
 
     public IReadOnlyList<string> PoliciesOn(BenchGuest guest) =>
         MoreOn.Contains(guest.Name) && guest.LinkMBps == MoreLinkMBps ? [.. Policies, .. MorePolicies] : Policies;

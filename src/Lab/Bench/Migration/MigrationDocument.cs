@@ -26,7 +26,7 @@ public static class MigrationDocument
         Say();
         Say($"Written by `pollux bench migration{(report.IsQuick ? " --quick" : "")} --out DIRECTORY`; every run is in [migration.json](migration.json), the policies and what the words mean are in [live-migration.md](../live-migration.md).");
         Say();
-        Say($"{report.Host}, QEMU {report.QemuVersion}. Medians of the runs that succeeded (of all, where none did), in brackets their least and most. *Replayed* runs are of a model of QEMU's precopy over recorded traces.");
+        Say($"{report.Host}, QEMU {report.QemuVersion}. Medians of the runs that succeeded, in brackets their least and most; where none did, what the longest had come to when it was cut. *Replayed* runs are of a model of QEMU's precopy over recorded traces.");
         Say();
         Say(Verdict(report.Goals));
         foreach (var place in report.Rows.GroupBy(r => (r.Kind, r.LinkMBps)))
@@ -72,9 +72,11 @@ public static class MigrationDocument
         say("|---|---|---|---|---|---|");
         foreach (var r in rows)
         {
-            say($"| {r.Policy}{(r.LimitMs is { } limit ? $" ({N(limit)} ms)" : "")} | {r.Succeeded} of {r.Repetitions} | {Cell(r.TotalSeconds)} | {Cell(r.SentMB)} | {(r.PauseMs is { } p ? Cell(p) : "")} | {Percent(r.GuestSpeed)} |");
+            say($"| {r.Policy}{(r.LimitMs is { } limit ? $" ({N(limit)} ms)" : "")} | {r.Succeeded} of {r.Repetitions} | {Reached(r, r.TotalSeconds)} | {Reached(r, r.SentMB)} | {(r.PauseMs is { } p ? Cell(p) : "")} | {Percent(r.GuestSpeed)} |");
         }
     }
+
+    private static string Reached(MigrationRow row, Spread spread) => row.Succeeded > 0 ? Cell(spread) : $"> {Cell(spread)}";
 
     private static string Cell(Spread spread) => spread.Least == spread.Most ? N(spread.Median) : $"{N(spread.Median)} ({N(spread.Least)}–{N(spread.Most)})";
 

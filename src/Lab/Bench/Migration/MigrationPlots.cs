@@ -16,9 +16,9 @@ internal static class MigrationPlots
     [
         .. report.Rows.GroupBy(r => (r.Kind, r.LinkMBps)).SelectMany(g => new[]
         {
-            Bars(g.Key.Kind, g.Key.LinkMBps, [.. g], "time", "Total time of a migration", "bar: median, whisker: the most; which policies did not end is in the table", v => Axis.Log("s", v),
+            Bars(g.Key.Kind, g.Key.LinkMBps, [.. g], "time", "Total time of a migration", "bar: median, whisker: the most; of what never ended, when it was cut (see the table)", v => Axis.Log("s", v),
                 r => new Bar(r.TotalSeconds.Median, r.TotalSeconds.Most)),
-            Bars(g.Key.Kind, g.Key.LinkMBps, [.. g], "data", "Data sent", "bar: median, whisker: the most", v => Axis.Log("MB", v), r => new Bar(r.SentMB.Median, r.SentMB.Most)),
+            Bars(g.Key.Kind, g.Key.LinkMBps, [.. g], "data", "Data sent", "bar: median, whisker: the most; of what never ended, until it was cut", v => Axis.Log("MB", v), r => new Bar(r.SentMB.Median, r.SentMB.Most)),
             Bars(g.Key.Kind, g.Key.LinkMBps, [.. g], "pause", "The guest's pause", $"bar: median, whisker: the most; allowed: {N(g.Max(r => r.MaxPauseMs))} ms; no bar: never ended", v => Axis.Linear("ms", v),
                 r => r.PauseMs is { } pause ? new Bar(pause.Median, pause.Most) : null),
         }).OfType<Plot>(),

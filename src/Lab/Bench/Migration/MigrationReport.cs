@@ -17,7 +17,7 @@ public sealed record MigrationReport(
 }
 
 /// <summary>A policy on a guest over a link: the repetitions' medians, each with the least and the most.</summary>
-/// <param name="TotalSeconds">Of the runs that succeeded; of all when none did.</param>
+/// <param name="TotalSeconds">Of the runs that succeeded; when none did, of the longest.</param>
 /// <param name="SentMB">Likewise, in 10^6 bytes.</param>
 /// <param name="PauseMs">Of the runs that succeeded; null: none did.</param>
 /// <param name="GuestSpeed">Of undisturbed; null: unknown.</param>

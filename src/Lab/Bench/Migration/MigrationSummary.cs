@@ -21,7 +21,7 @@ public static class MigrationSummary
     private static MigrationRow Row(IReadOnlyList<MigrationRun> own)
     {
         var ended = own.Where(r => r.Succeeded).ToList();
-        var shown = ended.Count > 0 ? ended : own;
+        var shown = ended.Count > 0 ? ended : [own.MaxBy(r => r.TotalSeconds)!];
         Spread? Known(Func<MigrationRun, double?> figure) => shown.Select(figure).OfType<double>().ToList() is { Count: > 0 } values ? Spread.Of(values) : null;
         return new MigrationRow(
             own[0].Kind, own[0].Guest, own[0].LinkMBps, own[0].Policy, own.Count, ended.Count, Spread.Of(shown.Select(r => r.TotalSeconds)), Spread.Of(shown.Select(r => r.SentBytes / 1e6)),

@@ -60,6 +60,23 @@ public sealed class MigrationReportTests
         Assert.DoesNotContain(Report(Runs("stock", 2, 270, 60), Runs("mp", 2, 270, 60), Runs("relaxed", 2, 270, 60)).Goals, g => g.What.Contains("relaxed", StringComparison.Ordinal));
 
     [Fact]
+    public void PolicyThatNeverEnded_IsShownByItsLongestRun()
+    {
+        var report = Report(Runs("stock", 30, 3800, null, succeeded: false).Take(1), Runs("stock", 4, 500, null, succeeded: false));
+
+        Assert.Equal((30, 30), (Math.Round(report.Rows.Single().TotalSeconds.Least), Math.Round(report.Rows.Single().TotalSeconds.Most)));
+    }
+
+    [Fact]
+    public void Stock_IsCutSoon_OnlyWhereItHasNeverEnded()
+    {
+        var settings = MigrationBenchSettings.Full("qemu");
+
+        Assert.Equal((settings.StockCut.First, settings.StockCut.Again), (settings.CutOf("stock", hasNeverEnded: false), settings.CutOf("stock", hasNeverEnded: true)));
+        Assert.Equal(settings.Cut, settings.CutOf("mp", hasNeverEnded: true));
+    }
+
+    [Fact]
     public void ReplayedRuns_StandApart()
     {
         var report = Report(Runs("mp", 2, 340, 1300), Runs("mp", 9, 340, 1300, kind: RunKind.Replayed));
@@ -76,6 +93,7 @@ public sealed class MigrationReportTests
         Assert.Equal(["migration.md", "migration-time-128.svg", "migration-data-128.svg", "migration-pause-128.svg"], files.Select(f => f.Name));
         Assert.All(files.Skip(1), f => Assert.Contains($"]({f.Name})", files[0].Content, StringComparison.Ordinal));
         Assert.Contains("| relaxed (1,200 ms) | 5 of 5 | 3 (3–3.01) | 450 | 1,200 |  |", files[0].Content, StringComparison.Ordinal);
+        Assert.Contains("| stock | 0 of 5 | > 60 | > 7,500 |  |", files[0].Content, StringComparison.Ordinal);
         Assert.Contains("- redis at 512 MB/s: no time", files[0].Content, StringComparison.Ordinal);
         // Ramp never ended, so its pause has no bar: the ground, four bars, four squares of the legend.
         Assert.Equal(1 + 4 + 4, XDocument.Parse(files[3].Content).Descendants(XName.Get("rect", "http://www.w3.org/2000/svg")).Count());
