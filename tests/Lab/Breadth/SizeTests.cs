@@ -10,17 +10,12 @@ public sealed class SizeTests(BreadthLab breadth, ITestOutputHelper output)
     private const long MiB = 1 << 20;
 
     [Theory]
-    [InlineData(2, 128)]
-    public Task Guest_OfASize_SurvivesPowerOff(int cpus, int memoryMiB) => PlayAsync(cpus, memoryMiB);
-
-    [Theory]
     [Trait("Suite", "long")]
+    [InlineData(2, 128)]
     [InlineData(1, 1024)]
     [InlineData(4, 256)]
     [InlineData(2, 4096)]
-    public Task Guest_OfALargeSize_SurvivesPowerOff(int cpus, int memoryMiB) => PlayAsync(cpus, memoryMiB);
-
-    private Task PlayAsync(int cpus, int memoryMiB) => breadth.WithAsync(breadth.Redis with { Cpus = cpus, MemoryBytes = memoryMiB * MiB }, async lab =>
+    public Task Guest_OfASize_SurvivesPowerOff(int cpus, int memoryMiB) => breadth.WithAsync(breadth.Redis with { Cpus = cpus, MemoryBytes = memoryMiB * MiB }, async lab =>
     {
         var round = new TortureRound(1, TorturePath.Steady, PairSide.Primary, Strike.PowerOff, null, 100, 0);
         var verdict = await new TortureRunner(lab, seed: 1).PlayAsync(round);

@@ -41,6 +41,7 @@ public sealed class ScrubRoundTests(ProtectedLab lab, ITestOutputHelper output)
     }
 
     [Fact]
+    [Trait("Suite", "long")]
     public Task CleanPair_AllOfItsRamComparedUnderLoad_RaisesNoAlarm() => RunCleanAsync(rounds: 1);
 
     [Fact]
