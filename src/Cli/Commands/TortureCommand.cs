@@ -18,6 +18,7 @@ internal static class TortureCommand
     private static readonly Option<ulong> Seed = new("--seed") { Description = "gives the order of the faults and their moments", DefaultValueFactory = _ => 1 };
     private static readonly Option<int> Rounds = new("--rounds") { Description = "how many; about seven seconds each", DefaultValueFactory = _ => 20 };
     private static readonly Option<int?> Each = new("--each") { Description = "instead of --rounds: as many as it takes for each fault to strike so often", HelpName = "times" };
+    private static readonly Option<int> After = new("--after") { Description = "go on behind this round of the same order, which was played before", HelpName = "round", DefaultValueFactory = _ => 0 };
     private static readonly Option<string?> Vm = new("--vm") { Description = "the spec of the guest, which must be the Redis guest; default: the example", HelpName = "file" };
     private static readonly Option<string?> Only = new("--only") { Description = "only rounds whose description contains this, as in 'freeze of the standby'", HelpName = "words" };
     private static readonly Option<bool> List = new("--list") { Description = "show the rounds and play none" };
@@ -28,7 +29,7 @@ internal static class TortureCommand
     {
         var command = new Command("torture", "Strike a protected VM under load, round after round, and judge each from outside. Builds a lab of its own and removes it.")
         {
-            Seed, Rounds, Each, Vm, LabCommand.Qemu, Only, List, Json,
+            Seed, Rounds, Each, After, Vm, LabCommand.Qemu, Only, List, Json,
         };
         Rounds.Validators.Add(result =>
         {
@@ -48,6 +49,7 @@ internal static class TortureCommand
             "pollux lab torture --rounds 20",
             "pollux lab torture --seed 7 --rounds 500 --json torture.json",
             "pollux lab torture --each 100 --json torture.json",
+            "pollux lab torture --each 100 --after 812 --json rest.json",
             "pollux lab torture --only 'kill-keeper at the primary'").Does(invocation => RunAsync(invocation, name));
     }
 
@@ -62,6 +64,12 @@ internal static class TortureCommand
         if (rounds.Count == 0)
         {
             throw new PolluxException($"no round is described by '{invocation.Get(Only)}'", $"see all with: pollux lab torture --list --rounds {TortureSchedule.Kinds.Count}");
+        }
+        var last = rounds[^1].Number;
+        rounds = [.. rounds.Where(r => r.Number > invocation.Get(After))];
+        if (rounds.Count == 0)
+        {
+            throw new PolluxException($"no round is left behind {invocation.Get(After)}: the last is {last}", "see their numbers with --list");
         }
         if (invocation.Get(List))
         {
