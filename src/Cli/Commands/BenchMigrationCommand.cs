@@ -20,7 +20,7 @@ internal static class BenchMigrationCommand
 
     internal static Command Create(Option<string?> json)
     {
-        var quick = new Option<bool>("--quick") { Description = "four guests instead of eight, the 128 MB/s link only, two runs instead of five, stock cut at 20 s instead of 30: some eight minutes instead of an hour" };
+        var quick = new Option<bool>("--quick") { Description = "four guests instead of eight, the 128 MB/s link only, two runs instead of five, stock cut at 20 s instead of 30: some eight minutes instead of fifty" };
         var only = new Option<string?>("--only") { Description = "a list of idle, redis, rewrite-0.5x, rewrite-0.8x, rewrite-1.2x, rewrite-2x, rewrite-4x, phases", HelpName = "guests" };
         var policies = new Option<string?>("--policies") { Description = $"instead of the usual ones, a list of {string.Join(", ", MigrationPolicies.Names)}", HelpName = "policies" };
         var links = new Option<string?>("--links") { Description = "a list; default 128,512 (quick: 128)", HelpName = "MB/s" };
