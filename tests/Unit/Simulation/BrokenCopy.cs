@@ -5,7 +5,8 @@ namespace Pollux.Unit.Tests.Simulation;
 /// <summary>A copy of the product's sources and of the built simulator in a directory of its own, in which one thing at a time is broken.</summary>
 public sealed class BrokenCopy : IDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
+    // ./test lets this run on what the lab's tests leave idle.
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(20);
     private static readonly string[] Projects = ["Core", "Wire", "Linux", "Qemu", "Replication", "Cluster", "Agent"];
     private static readonly string Configuration = new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name;
     private readonly string _directory = Directory.CreateTempSubdirectory("pollux-broken-").FullName;
