@@ -59,5 +59,12 @@ internal static class KeptLives
                 new Fault(3, FaultKind.KillQemu, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.Landing, 1, 500, 6_000), 100, 0.5),
             ],
             12_000, Moves: true)),
+        new("a destination's keeper dies while its swap is under way; the agent, which shall have a standby there, threw its QEMU away before the swap won", new FaultPlan(
+            [
+                new Fault(1, FaultKind.Migrate, Victim.Other, new Moment.Entering(Replication.Pair.PairPhase.Protected, 1, 0, 6_000), 621, 0.5),
+                new Fault(2, FaultKind.LoseQuorum, Victim.Primary, new Moment.Entering(Replication.Pair.PairPhase.Landing, 1, 0, 6_000), 1_000, 0.5),
+                new Fault(3, FaultKind.KillKeeper, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.Landing, 1, 800, 6_000), 100, 0.5),
+            ],
+            9_000)),
     ];
 }

@@ -35,22 +35,22 @@ internal sealed class LocalVms(AgentConfig config)
         {
             return LocalVm.Nothing;
         }
-        var attempt = ReadConfig(vm)?.Attempt ?? 0;
+        var (attempt, startedAs) = ReadConfig(vm) is { } started ? (started.Attempt, (KeeperStart?)started.Start) : (0, null);
         try
         {
             using (var directory = VmDirectory.TryTake(path))
             {
                 if (directory is not null)
                 {
-                    return new LocalVm(false, null, attempt, directory.HasOrphan(), directory.ReadRecord() is not null, true, LastWords(vm));
+                    return new LocalVm(false, null, attempt, startedAs, directory.HasOrphan(), directory.ReadRecord() is not null, true, LastWords(vm));
                 }
             }
-            return new LocalVm(true, await ClientOf(vm).TryStatusAsync(cancellation).ConfigureAwait(false), attempt, false, true, true, "");
+            return new LocalVm(true, await ClientOf(vm).TryStatusAsync(cancellation).ConfigureAwait(false), attempt, startedAs, false, true, true, "");
         }
         catch (Exception e) when (e is PolluxException or IOException)
         {
             // It starts, ends or is too busy to answer; or something is damaged. In doubt it counts as alive: nothing is begun beside it.
-            return new LocalVm(true, null, attempt, false, true, true, "");
+            return new LocalVm(true, null, attempt, startedAs, false, true, true, "");
         }
     }
 

@@ -23,13 +23,14 @@ internal sealed record VmView(
 /// <param name="KeeperLives">A keeper holds the VM's run directory.</param>
 /// <param name="Keeper">What it says of itself; null while it starts or is too busy.</param>
 /// <param name="Attempt">The assignment for which the last keeper was started.</param>
+/// <param name="StartedAs">How that keeper began; null where none was started.</param>
 /// <param name="OrphanLives">A QEMU runs whose keeper is dead.</param>
 /// <param name="HasRemains">A dead keeper left its QEMU or that QEMU's files.</param>
 /// <param name="HasDirectory">There is a run directory, if only with logs.</param>
 /// <param name="LastWords">Why the keeper ended.</param>
-internal sealed record LocalVm(bool KeeperLives, KeeperStatus? Keeper, long Attempt, bool OrphanLives, bool HasRemains, bool HasDirectory, string LastWords)
+internal sealed record LocalVm(bool KeeperLives, KeeperStatus? Keeper, long Attempt, KeeperStart? StartedAs, bool OrphanLives, bool HasRemains, bool HasDirectory, string LastWords)
 {
-    public static readonly LocalVm Nothing = new(false, null, 0, false, false, false, "");
+    public static readonly LocalVm Nothing = new(false, null, 0, null, false, false, false, "");
 }
 
 /// <summary>All that a decision may look at.</summary>

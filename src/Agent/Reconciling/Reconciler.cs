@@ -43,15 +43,15 @@ internal static class Reconciler
             var dead = memory.DeadSince ?? view.Now;
             return (memory with { DeadSince = dead }, view.Now - dead < PatienceMs ? null : new AgentAction.Disclaim(name, vm.Role!, vm.RoleRevision));
         }
+        if (MayHaveLanded(vm, local))
+        {
+            // The last swap of its keeper may still win: then it is the only copy. Nothing is begun over it.
+            var dead = memory.DeadSince ?? view.Now;
+            return (memory with { DeadSince = dead }, view.Now - dead < PatienceMs ? null : Forget(name, local, ""));
+        }
         if (IsStandbyWanted(view, vm))
         {
             return (memory with { DeadSince = null }, AsStandby(vm, local, view.Me));
-        }
-        if (local is { KeeperLives: false, OrphanLives: true, Attempt: > 0 } && vm.Role is { State: RoleState.Running })
-        {
-            // A guest may have moved here, and the last swap of its keeper may still win: then it is the only one.
-            var dead = memory.DeadSince ?? view.Now;
-            return (memory with { DeadSince = dead }, view.Now - dead < PatienceMs ? null : Forget(name, local, ""));
         }
         return (memory with { DeadSince = null }, IsPartOfPair(view, vm, local) || KnowsBetter(vm, local) ? null : Forget(name, local, "this host is not its standby any more"));
     }
@@ -66,6 +66,10 @@ internal static class Reconciler
     /// <summary>A standby that the role names is never sent away from outside, whatever the assignment says.</summary>
     private static bool IsPartOfPair(ClusterView view, VmView vm, LocalVm local) =>
         local.KeeperLives && vm.Role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } && standby.Host == view.Me;
+
+    /// <summary>A guest was on its way here when its keeper died.</summary>
+    private static bool MayHaveLanded(VmView vm, LocalVm local) =>
+        local is { KeeperLives: false, OrphanLives: true, StartedAs: KeeperStart.Destination } && vm.Role is { State: RoleState.Running };
 
     /// <summary>The store was looked at before the host: the VM may have moved here between the two, and its keeper has won the role then.</summary>
     private static bool KnowsBetter(VmView vm, LocalVm local) => local.Keeper?.Role is { } known && known.Term > (vm.Role?.Term ?? 0);
@@ -130,7 +134,13 @@ internal static class Reconciler
                 ? (memory with { StoppedAt = view.Now }, new AgentAction.Stop(vm.Name, Force: false, "the VM shall not run"))
                 : (memory, null);
         }
-        return local.Keeper is { Side: "primary" } keeper ? CareForProtection(view, vm, keeper, memory) : (memory, null);
+        return local.Keeper switch
+        {
+            { Side: "primary" } keeper => CareForProtection(view, vm, keeper, memory),
+            // It waits for a primary on another host, and the role names one of this host, which is dead.
+            { Side: "standby" } keeper when vm.Role is { } role && role.Primary.Incarnation != keeper.Incarnation && !KnowsBetter(vm, local) => (memory, Forget(vm.Name, local, "the role names this host's own guest")),
+            _ => (memory, null),
+        };
     }
 
     private static (VmMemory, AgentAction?) Revive(ClusterView view, VmView vm, LocalVm local, VmMemory memory)

@@ -62,7 +62,11 @@ internal sealed class SimulatedAgent
             failed("it has a keeper already, or the VM is its own");
             return;
         }
-        _host.Record?.Process.Kill();
+        if (_host.Record is { IsAlive: true })
+        {
+            failed("its QEMU lives here");
+            return;
+        }
         _host.Record = null;
         var attempt = Epoch1970 + (long)_host.NowMs;
         StartKeeper(new AgentAction.StartKeeper(_world.Vm, KeeperStart.Destination, "", attempt, null), null);
@@ -176,10 +180,10 @@ internal sealed class SimulatedAgent
     {
         if (_host.Keeper is { Process.IsAlive: true } keeper)
         {
-            return new LocalVm(true, keeper.Status(), _host.Attempt ?? 0, false, true, true, "");
+            return new LocalVm(true, keeper.Status(), _host.Attempt ?? 0, _host.StartedAs, false, true, true, "");
         }
         return _host.Attempt is { } attempt
-            ? new LocalVm(false, null, attempt, _host.Record is { IsAlive: true }, _host.Record is not null, true, _host.LastWords)
+            ? new LocalVm(false, null, attempt, _host.StartedAs, _host.Record is { IsAlive: true }, _host.Record is not null, true, _host.LastWords)
             : LocalVm.Nothing;
     }
 
@@ -252,7 +256,7 @@ internal sealed class SimulatedAgent
     {
         if (keeper is null)
         {
-            _host.Attempt = start.Attempt;
+            (_host.Attempt, _host.StartedAs) = (start.Attempt, start.Start);
             var began = new SimulatedKeeper(_world, _host, start.Start, _lease, start.Attempt);
             _host.Keeper = began;
             _world.Keepers[began.Me.Incarnation] = began;
@@ -265,7 +269,7 @@ internal sealed class SimulatedAgent
         if (keeper is null)
         {
             _host.Record?.Process.Kill();
-            (_host.Record, _host.Attempt, _host.LastWords) = (null, null, "");
+            (_host.Record, _host.Attempt, _host.StartedAs, _host.LastWords) = (null, null, null, "");
         }
     }
 

@@ -35,9 +35,6 @@ internal sealed class FaultSchedule
     /// <summary>Somebody has once wished that the VM stops.</summary>
     public bool WasStopWished { get; private set; }
 
-    /// <summary>A guest's QEMU or host has once died, or the VM was to be stopped: it may have to start anew.</summary>
-    public bool MayLoseTheGuest { get; private set; }
-
     /// <summary>A keeper is about to carry out an effect; it may be dead or frozen when this returns.</summary>
     public void Before(SimulatedKeeper keeper, PairEffect effect)
     {
@@ -143,15 +140,19 @@ internal sealed class FaultSchedule
     private Action? Do(Fault fault, SimulatedHost host)
     {
         var keeper = host.Keeper is { Process.IsAlive: true } alive ? alive : null;
-        MayLoseTheGuest |= fault.Kind is FaultKind.PowerOff or FaultKind.KillQemu or FaultKind.Stop;
         switch (fault.Kind)
         {
             case FaultKind.PowerOff: return PowerOff(host);
             case FaultKind.KillKeeper:
+                _world.Checker.LastCopy.Strikes(keeper);
                 keeper?.Process.Kill();
                 return null;
             case FaultKind.KillQemu:
-                (keeper?.Qemu ?? host.Record)?.Process.Kill();
+                if ((keeper?.Qemu ?? host.Record) is { } qemu)
+                {
+                    _world.Checker.LastCopy.QemuDies(qemu);
+                    qemu.Process.Kill();
+                }
                 return null;
             case FaultKind.KillAgent:
                 host.Agent?.Process.Kill();
@@ -194,15 +195,16 @@ internal sealed class FaultSchedule
                 foreach (var standby in _world.LivingKeepers.Where(k => k.State.IsStandby))
                 {
                     standby.RefusesState = true;
+                    _world.Checker.LastCopy.Strikes(standby);
                 }
                 return null;
             case FaultKind.FailRehearsal:
                 _rehearsalsToFail++;
                 return null;
             case FaultKind.EndCheckpoints:
-                if (keeper?.Qemu is { IsAlive: true, IsCheckpointing: true } qemu)
+                if (keeper?.Qemu is { IsAlive: true, IsCheckpointing: true } checkpointed)
                 {
-                    qemu.FailCheckpoints();
+                    checkpointed.FailCheckpoints();
                 }
                 return null;
             case FaultKind.PlannedTakeover:
@@ -221,6 +223,7 @@ internal sealed class FaultSchedule
                 return null;
             case FaultKind.Stop:
                 WasStopWished = true;
+                _world.Checker.LastCopy.StopIsWished();
                 var undo = Wish(r => r with { Run = false }, r => r with { Run = true });
                 if (fault.Amount < 0.5 && keeper is { Process.IsFrozen: false })
                 {
@@ -248,6 +251,7 @@ internal sealed class FaultSchedule
     {
         if (host.IsOn)
         {
+            _world.Checker.LastCopy.HostDies(host);
             host.PowerOff();
             _world.Network.PowerOff(host);
         }

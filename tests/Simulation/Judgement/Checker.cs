@@ -19,6 +19,8 @@ internal sealed class Checker(World world)
 
     public long FramesOutside { get; private set; }
 
+    public LastCopy LastCopy { get; } = new(world);
+
     public void Promise(bool holds, Promise promise, string what)
     {
         if (!holds)
@@ -115,8 +117,9 @@ internal sealed class Checker(World world)
         world.Coverage.Add(Seen.ColdStart);
         var truth = world.Store.Role;
         Promise(truth is { State: RoleState.Running } && truth.Primary == keeper.Me, Judgement.Promise.TheKeyIsTheTruth, $"{keeper.Me} starts the VM anew, the role says {truth?.State} on {truth?.Primary}");
-        Promise(_life == 0 || world.Faults.MayLoseTheGuest, Judgement.Promise.TheGuestIsKept, $"{keeper.Me} starts the VM anew, though nothing has killed its guest");
+        Promise(_life == 0 || LastCopy.IsGone, Judgement.Promise.TheGuestIsKept, $"{keeper.Me} starts the VM anew, though no fault has destroyed its last copy");
         _life++;
+        LastCopy.BeginsAnew();
         _told.Clear();
     }
 
@@ -158,6 +161,7 @@ internal sealed class Checker(World world)
         {
             _replacedAtMs = world.Time.NowMs;
         }
+        LastCopy.Weigh();
         if (before is { State: RoleState.Protected or RoleState.Taking, Standby: { } lost } && after.Standby is null)
         {
             var primary = world.Keepers.GetValueOrDefault(after.Primary.Incarnation);

@@ -21,7 +21,10 @@ internal enum Promise
     /// <summary>The VM is stopped only when its user has wished it.</summary>
     StopsOnlyByWish,
 
-    /// <summary>A VM starts anew only when a QEMU or a host of it has died, or it was to be stopped. Keepers, agents, links and the store may fail as they like.</summary>
+    /// <summary>
+    /// A VM starts anew only when faults have destroyed the last copy with which one could have gone on, or it was to be stopped. A pair loses one host,
+    /// QEMU or keeper and goes on; agents, links and the store may fail as they like.
+    /// </summary>
     TheGuestIsKept,
 
     /// <summary>Whoever goes on alone is the primary that the key names; nothing is started anew while another one may have the last commit.</summary>

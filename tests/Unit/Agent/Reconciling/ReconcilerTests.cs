@@ -101,10 +101,40 @@ public sealed class ReconcilerTests
     [Fact]
     public void NotPrimary_AGuestMayHaveArrivedHere_IsRemovedAfterAWhile()
     {
-        var scene = new Scene { Role = RoleOf(RoleState.Running, H2), Local = Orphan with { Attempt = 5 } };
+        var scene = new Scene { Role = RoleOf(RoleState.Running, H2), Local = Orphan with { Attempt = 5, StartedAs = KeeperStart.Destination } };
         var (action, after) = scene.DecideUntilAction(withinMs: 10_000);
         Assert.Equal(new AgentAction.ClearRemains(Redis), action);
         Assert.Equal(3_000, after);
+    }
+
+    [Fact]
+    public void NotPrimary_AGuestMayHaveArrivedHere_NoStandbyIsStartedOverIt()
+    {
+        var scene = new Scene
+        {
+            Me = H2, Role = RoleOf(RoleState.Running, H1), Local = Orphan with { Attempt = 5, StartedAs = KeeperStart.Destination }, Assignment = new StandbyAssignment(H2, 9),
+        };
+        scene.Record = scene.Record! with { Protect = true };
+        Assert.Null(scene.DecideUntilAction(withinMs: 2_500).Action);
+        scene.Role = RoleOf(RoleState.Running, H2);
+        Assert.Equal(KeeperStart.Adopt, Assert.IsType<AgentAction.StartKeeper>(scene.Decide()).Start);
+    }
+
+    /// <summary>It was started for a role of before, and waits for a primary that there will never be.</summary>
+    [Fact]
+    public void Primary_AStandbyLivesHere_IsSentAway()
+    {
+        var scene = new Scene { Role = RoleOf(RoleState.Running, H1), Local = Alone("waiting", "standby", attempt: 4) };
+        Assert.True(Assert.IsType<AgentAction.Stop>(scene.Decide()).Force);
+    }
+
+    /// <summary>It has taken over, and has not heard of its swap's outcome yet.</summary>
+    [Fact]
+    public void Primary_TheStandbyThatTheRoleNamesAsPrimary_IsLeftAlone()
+    {
+        var taker = Alone("ready", "standby", attempt: 4);
+        var scene = new Scene { Local = taker, Role = RoleOf(RoleState.Running, H1) with { Primary = new Member(H1, taker.Keeper!.Incarnation) } };
+        Assert.Null(scene.DecideUntilAction(withinMs: 20_000).Action);
     }
 
     /// <summary>The store is looked at before the host.</summary>

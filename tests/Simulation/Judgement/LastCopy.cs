@@ -1,0 +1,60 @@
+using Pollux.Replication.Pair;
+using Pollux.Simulation.Guests;
+using Pollux.Simulation.Hosts;
+using Pollux.Simulation.Keepers;
+
+namespace Pollux.Simulation.Judgement;
+
+/// <summary>
+/// Knows which copies of the guest faults have destroyed, and by the role whether that was the last one with which somebody had to go on. Only then,
+/// or when its user has stopped it, may the VM start anew.
+/// </summary>
+internal sealed class LastCopy(World world)
+{
+    private readonly HashSet<SimulatedQemu> _killed = [];
+    private readonly HashSet<SimulatedKeeper> _struck = [];
+
+    /// <summary>What there was of this life of the guest is gone, and it was no mistake.</summary>
+    public bool IsGone { get; private set; }
+
+    public void BeginsAnew() => IsGone = false;
+
+    public void StopIsWished() => IsGone = true;
+
+    public void HostDies(SimulatedHost host)
+    {
+        _killed.UnionWith(world.Qemus.Where(q => q.Process.Host == host && q.IsAlive));
+        Strikes(host.Keeper);
+    }
+
+    public void QemuDies(SimulatedQemu qemu)
+    {
+        if (qemu.IsAlive)
+        {
+            _killed.Add(qemu);
+        }
+        Strikes(world.LivingKeepers.FirstOrDefault(k => k.Qemu == qemu));
+    }
+
+    /// <summary>A standby's keeper that dies, or whose QEMU does or refuses the state: what it held is of no use any more.</summary>
+    public void Strikes(SimulatedKeeper? keeper)
+    {
+        if (keeper is not null)
+        {
+            _struck.Add(keeper);
+        }
+        Weigh();
+    }
+
+    /// <summary>To be called when a copy has gone, or the role has moved.</summary>
+    public void Weigh()
+    {
+        if (world.Store.Role is not { } role || world.Keepers.GetValueOrDefault(role.Primary.Incarnation) is not { } primary)
+        {
+            return;
+        }
+        var hasStandby = role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } && !_struck.Contains(world.Keepers[standby.Incarnation]);
+        var isDestroyed = !hasStandby && (primary.Qemu ?? primary.Process.Host.Record) is { } qemu && _killed.Contains(qemu);
+        IsGone |= isDestroyed || role.State == RoleState.Stopped;
+    }
+}
