@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Pollux.Agent.Reconciling;
 using Pollux.Cluster.Configuration;
@@ -15,6 +16,11 @@ namespace Pollux.Agent.Keepers;
 internal sealed class LocalVms(AgentConfig config)
 {
     private const int LastWordsBytes = 4096;
+
+    private const string KeeperConfigFile = "keeper.json";
+
+    /// <summary>The process that is, or is about to become, the keeper that was started last.</summary>
+    private const string StartedProcess = "keeper.pid";
 
     /// <summary>What a keeper puts before the reason of its end.</summary>
     private static readonly string[] Prefixes = ["error: ", "leaves: "];
@@ -42,7 +48,8 @@ internal sealed class LocalVms(AgentConfig config)
             {
                 if (directory is not null)
                 {
-                    return new LocalVm(false, null, attempt, startedAs, directory.HasOrphan(), directory.ReadRecord() is not null, true, LastWords(vm));
+                    // A keeper takes the directory when it has begun to run, which on a busy host lasts; others that look hold it for moments.
+                    return IsStarting(path) ? new LocalVm(true, null, attempt, startedAs, false, true, true, "") : new LocalVm(false, null, attempt, startedAs, directory.HasOrphan(), directory.ReadRecord() is not null, true, LastWords(vm));
                 }
             }
             return new LocalVm(true, await ClientOf(vm).TryStatusAsync(cancellation).ConfigureAwait(false), attempt, startedAs, false, true, true, "");
@@ -87,7 +94,7 @@ internal sealed class LocalVms(AgentConfig config)
         {
             group.Create();
         }
-        var file = Path.Combine(keeper.RunDirectory, "keeper.json");
+        var file = Path.Combine(keeper.RunDirectory, KeeperConfigFile);
         File.WriteAllBytes(file + ".new", JsonSerializer.SerializeToUtf8Bytes(keeper, KeeperJson.Default.KeeperConfig));
         File.SetUnixFileMode(file + ".new", UnixFileMode.UserRead | UnixFileMode.UserWrite);
         File.Move(file + ".new", file, overwrite: true);
@@ -104,6 +111,8 @@ internal sealed class LocalVms(AgentConfig config)
             start.ArgumentList.Add(argument);
         }
         using var process = System.Diagnostics.Process.Start(start) ?? throw new PolluxException($"{config.Keeper} cannot be started");
+        // What it becomes by exec keeps its number.
+        File.WriteAllText(Path.Combine(keeper.RunDirectory, StartedProcess), process.Id.ToString(CultureInfo.InvariantCulture));
         for (var waited = TimeSpan.Zero; waited < StartPatience && !process.HasExited && !IsHeld(keeper.RunDirectory); waited += PollEvery)
         {
             await Task.Delay(PollEvery, cancellation).ConfigureAwait(false);
@@ -124,6 +133,20 @@ internal sealed class LocalVms(AgentConfig config)
 
     public string? CgroupOf(VmName vm) => VmGroup(vm)?.Path;
 
+    /// <summary>Whether the process that was started last still lives: it will take the directory, or end with a word why not.</summary>
+    private static bool IsStarting(string path)
+    {
+        try
+        {
+            var pid = File.ReadAllText(Path.Combine(path, StartedProcess)).Trim();
+            return pid.Length > 0 && File.ReadAllText($"/proc/{pid}/cmdline").Contains(Path.Combine(path, KeeperConfigFile), StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
     private static bool IsHeld(string path)
     {
         using var taken = VmDirectory.TryTake(path);
@@ -134,7 +157,7 @@ internal sealed class LocalVms(AgentConfig config)
     {
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(Path.Combine(config.DirectoryOf(vm), "keeper.json")), KeeperJson.Default.KeeperConfig);
+            return JsonSerializer.Deserialize(File.ReadAllBytes(Path.Combine(config.DirectoryOf(vm), KeeperConfigFile)), KeeperJson.Default.KeeperConfig);
         }
         catch (Exception e) when (e is IOException or JsonException)
         {

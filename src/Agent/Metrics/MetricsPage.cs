@@ -124,6 +124,8 @@ internal static class MetricsPage
             facts.Takeovers.OrderBy(t => t.Key.Value, StringComparer.Ordinal).Select(t => new Sample(t.Value, ("vm", t.Key.Value))));
         page.Gauge("pollux_vm_last_takeover_timestamp_seconds", "When the guest that runs here was taken over.",
             last.Select(k => new Sample(k.LastTakeover!.GateOpenUnixMs / 1000, Vm(k))));
+        page.Gauge("pollux_vm_last_takeover_info", "1, and why the guest that runs here was taken over.",
+            last.Select(k => new Sample(1, Vm(k), ("reason", k.LastTakeover!.Reason))));
         page.Gauge("pollux_vm_last_takeover_duration_seconds", "How long each part of that took.", last.SelectMany(k => new[]
         {
             new Sample(k.LastTakeover!.DetectMs / 1000, Vm(k), ("part", "detect")), new Sample(k.LastTakeover.ArbitrateMs / 1000, Vm(k), ("part", "arbitrate")),

@@ -62,10 +62,10 @@ public sealed class NetworkTests(BreadthLab breadth, ITestOutputHelper output)
             Assert.True(report.IsClean, $"{server}: {report.Complaint} {string.Join(' ', report.Torn)}");
             Assert.True(report.Operations > 100, $"{server}: {report.Operations} operations");
         }
-        // Echoes may be lost as on any network; most come, before and after.
+        // Echoes may be lost as on any network, in the second after the freeze; all others come.
         var echoes = (await ping.WaitAsync(Patience)).Checked("ping").Output;
         output.WriteLine(echoes[echoes.IndexOf("---", StringComparison.Ordinal)..]);
-        Assert.Matches($"{Pings} packets transmitted, ([4-6][0-9]) packets received", echoes);
+        Assert.Matches($"{Pings} packets transmitted, (5[0-9]|60) packets received", echoes);
         var client = await load.FinishAsync(Patience);
         Assert.True(client.IsClean, $"{client}");
 

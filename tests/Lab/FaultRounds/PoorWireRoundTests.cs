@@ -8,7 +8,7 @@ using Xunit.Abstractions;
 
 namespace Pollux.Lab.Tests.FaultRounds;
 
-/// <summary>The link carries less than the guest writes, or loses some of it.</summary>
+/// <summary>The link or the standby takes less than the guest writes, or the link loses some of it.</summary>
 [Collection(ProtectedLabTests.Name)]
 public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper output)
 {
@@ -89,6 +89,32 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
             var result = await round.EndAsync(struck, silent);
             Assert.True(result.IsTakeover);
             return result;
+        });
+    }
+
+    /// <summary>A host that gets a fifth of its processors' time, in slices: as a crowded one does, or a virtual one whose own host is.</summary>
+    [Fact]
+    public async Task SlowStandby_SlowsTheGuest_AndNobodyIsTakenForDead()
+    {
+        await lab.RoundAsync("standby at a fifth of its speed", output, async () =>
+        {
+            await using var round = await Round.BeginAsync(lab, 1);
+            var before = await lab.Vm.ShowAsync();
+            var struck = Round.Now("slow standby", round.HostOf(Side.Standby));
+            await using (Stutter.Start(lab.Cluster, round.Standby, stoppedMs: 40, runningMs: 10))
+            await using (var flood = WriteFlood.Start(lab))
+            {
+                await Polling.UntilAsync(async c =>
+                {
+                    (await lab.Vm.ShowAsync(c)).Keepers.Select(k => k.Status).OfType<KeeperStatus>().ToList().ForEach(CheckMemory);
+                    return flood.Rounds >= 10;
+                }, Patience, () => $"{flood.Rounds} rounds of writing");
+                await round.AnsweredAsync(20);
+                await flood.StopAsync();
+            }
+            await round.AnsweredAsync();
+            Assert.Equal(before.Role, (await lab.Vm.ShowAsync()).Role);
+            return await round.EndAsync(struck);
         });
     }
 

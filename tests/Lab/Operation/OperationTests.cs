@@ -18,6 +18,7 @@ public sealed class OperationTests(ProtectedLab lab)
     {
         var before = await lab.WholeAsync();
         var (lost, other) = (before.Role!.Primary.Host, before.Role.Standby!.Host.Value);
+        var follow = lab.Cluster.ExecAsync(other, ["timeout", "20", "pollux", "events", "--follow", "redis"]);
         Strike(new LabFault.PowerOff(lost.Value));
 
         var takeover = await TellsAsync(other, e => e.Kind == EventKinds.Takeover);
@@ -32,6 +33,13 @@ public sealed class OperationTests(ProtectedLab lab)
         Assert.Contains($"pollux_host_alive{{name=\"{lost}\"}} 0\n", await MetricsAsync(other));
         Assert.Matches("pollux_vm_takeovers_total\\{vm=\"redis\"\\} [1-9]", await MetricsAsync(other));
 
+        Assert.Matches("pollux_vm_last_takeover_info\\{vm=\"redis\",reason=\"[^\"]+\"\\} 1\n", await MetricsAsync(other));
+
+        var shown = (await lab.Cluster.ExecAsync(other, ["pollux", "vm", "show", "redis"])).Checked("pollux vm show").Output;
+        Assert.Matches($"runs on +{other}\n", shown);
+        Assert.Matches("last takeover +[0-9-]+ [0-9:]+ UTC: [a-z]", shown);
+        Assert.Matches("detected [0-9.]+ ms, arbitrated [0-9.]+ ms, resumed [0-9.]+ ms", shown);
+
         var doctor = await lab.Cluster.ExecAsync(other, ["pollux", "doctor", "redis"]);
         Assert.Equal(1, doctor.ExitCode);
         Assert.Contains($"not protected: no other host than {other} is alive", doctor.Output);
@@ -40,6 +48,8 @@ public sealed class OperationTests(ProtectedLab lab)
         await TellsAsync(other, e => e.Kind == EventKinds.Protected && e.Time > takeover.Time);
         Assert.Equal(0, (await lab.Cluster.ExecAsync(other, ["pollux", "doctor", "redis"])).ExitCode);
         Assert.Contains("pollux_vm_protected{vm=\"redis\"} 1\n", await MetricsAsync(other));
+        Assert.Matches("checkpoints +[0-9.]+/s", (await lab.Cluster.ExecAsync(other, ["pollux", "vm", "show", "redis"])).Output);
+        Assert.Contains($"took over from {lost}: ", (await follow).Output);
     }
 
     [Fact]
