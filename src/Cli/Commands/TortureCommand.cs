@@ -83,7 +83,7 @@ internal static class TortureCommand
         using var only = LabLock.TryTake(name, "torture")
             ?? throw new PolluxException($"a torture runs in lab '{name}' already", "wait for it, or choose another name with --name");
         var verdicts = new List<TortureVerdict>();
-        await using var run = new TortureRun(name, seed, invocation.Get(Vm), new ProgressLines(invocation), LabCommand.QemuOf(invocation));
+        await using var run = new TortureRun(name, seed, invocation.Get(Vm), new ProgressLines(invocation), new LabOptions(Qemu: LabCommand.QemuOf(invocation)));
         try
         {
             await run.PlayAsync(rounds, verdict =>

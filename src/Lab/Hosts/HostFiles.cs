@@ -89,7 +89,7 @@ internal sealed class HostFiles(LabPlan plan, LabPrograms programs, LabOptions a
           key: {TlsDirectory}/host.key
         qemu: "{asked.Qemu ?? "qemu-system-x86_64"}"
         tcgShim: "{programs.TcgShim}"
-        keeper: "{programs.Keeper}"
+        keeper: "{asked.Keeper ?? programs.Keeper}"
         cgroupRoot: "{plan.Lab.CgroupOf(member).Path}"
         runDirectory: /run/pollux
         stateDirectory: /run/host/disk/pollux

@@ -8,8 +8,9 @@ namespace Pollux.Lab.Layout;
 /// <param name="Hosts">Data hosts, 1 to 16; with 2 comes a witness.</param>
 /// <param name="WithAgents">False leaves the agents out: hosts and etcd alone.</param>
 /// <param name="Qemu">The QEMU of every host; null: the one in PATH.</param>
+/// <param name="Keeper">The keeper of every host; null: this checkout's. For tests of what a broken one does.</param>
 /// <param name="Owner">The command that makes the lab for itself and will remove it; null: a person's.</param>
-public sealed record LabOptions(int Hosts = 2, bool WithAgents = true, string? Qemu = null, string? Owner = null)
+public sealed record LabOptions(int Hosts = 2, bool WithAgents = true, string? Qemu = null, string? Keeper = null, string? Owner = null)
 {
     internal static LabOptions? TryRead(LabName lab)
     {

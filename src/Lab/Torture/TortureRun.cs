@@ -5,7 +5,8 @@ using Pollux.Lab.Vms;
 namespace Pollux.Lab.Torture;
 
 /// <summary>A whole torture: a lab of its own, the rounds of a schedule in turn, and a fresh lab after each round that failed.</summary>
-public sealed class TortureRun(LabName name, ulong seed, string? specFile, IProgress<string> progress, string? qemu = null) : IAsyncDisposable
+/// <param name="options">What the lab is built with; null: the usual.</param>
+public sealed class TortureRun(LabName name, ulong seed, string? specFile, IProgress<string> progress, LabOptions? options = null) : IAsyncDisposable
 {
     private const string Owner = "torture";
     private TortureLab? _lab;
@@ -42,7 +43,7 @@ public sealed class TortureRun(LabName name, ulong seed, string? specFile, IProg
     {
         await LabCluster.DownOwnAsync(name, Owner, cancellation).ConfigureAwait(false);
         _isOurs = true;
-        var cluster = await LabCluster.UpAsync(name, new LabOptions(Qemu: qemu, Owner: Owner), progress, cancellation).ConfigureAwait(false);
+        var cluster = await LabCluster.UpAsync(name, (options ?? new LabOptions()) with { Owner = Owner }, progress, cancellation).ConfigureAwait(false);
         var spec = await RedisGuest.ReadSpecAsync(specFile ?? RedisGuest.SpecFileOf(cluster), cancellation).ConfigureAwait(false);
         return await TortureLab.PrepareAsync(cluster, spec, progress, cancellation).ConfigureAwait(false);
     }

@@ -1,3 +1,4 @@
+using Pollux.Lab.Layout;
 using Pollux.Lab.Tests.Breadth;
 using Pollux.Lab.Tests.Labs;
 using Pollux.Lab.Torture;
@@ -32,7 +33,7 @@ public sealed class TortureTests(ITestOutputHelper output)
 
     private async Task PlayAsync(ulong seed, IEnumerable<TortureRound> rounds, string? qemu = null)
     {
-        await using var run = new TortureRun(TestLabs.Tortured, seed, null, new Progress<string>(), qemu);
+        await using var run = new TortureRun(TestLabs.Tortured, seed, null, new Progress<string>(), new LabOptions(Qemu: qemu));
         var report = await run.PlayAsync([.. rounds], v => output.WriteLine(
             $"{v.Round}: {v.Before} → {v.After}, silent for {v.OutageMs:0} ms, {v.Client?.Acknowledged} writes, {v.Beacon?.Heard} beacons {string.Join("; ", v.Complaints)} {v.Evidence}"), default);
 

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Pollux.Unit.Tests.Simulation;
 
-/// <summary>A copy of the product's sources and of the built simulator in a directory of its own, in which one thing at a time is broken.</summary>
+/// <summary>A copy of the product's sources and of built programs in a directory of its own, in which one thing at a time is broken.</summary>
 public sealed class BrokenCopy : IDisposable
 {
     // ./test lets this run on what the lab's tests leave idle.
@@ -32,10 +32,32 @@ public sealed class BrokenCopy : IDisposable
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
-    /// <summary>Applies the patch, builds what it touches, and runs the simulator with it; then all is as before.</summary>
+    /// <summary>Runs the simulator with the patch.</summary>
     public (int Exit, string Output) Run(string patch, params string[] arguments)
     {
+        using (Break(patch, Simulator))
+        {
+            return Execute("dotnet", [Path.Combine(Simulator, "pollux-simulation.dll"), .. arguments]);
+        }
+    }
+
+    /// <summary>A copy of a built program, of which something can be broken.</summary>
+    public string Copy(string project)
+    {
+        var program = Path.Combine(_directory, "programs", project);
+        if (!Directory.Exists(program))
+        {
+            CopyTree(BuiltIn(Root, project), program);
+        }
+        return program;
+    }
+
+    /// <summary>Applies the patch, builds what it touches, and puts that into the program's directory; when disposed of, all is as before.</summary>
+    public IDisposable Break(string patch, string program)
+    {
         var project = Projects.Single(p => File.ReadLines(patch).Any(l => l.StartsWith($"+++ b/src/{p}/", StringComparison.Ordinal)));
+        var assembly = project == "Agent" ? "polluxd.dll" : $"Pollux.{project}.dll";
+        var (there, whole) = (Path.Combine(program, assembly), Path.Combine(program, assembly + ".whole"));
         Must("git", "apply", patch);
         try
         {
@@ -43,23 +65,14 @@ public sealed class BrokenCopy : IDisposable
             Must(
                 "dotnet", "build", $"src/{project}/Pollux.{project}.csproj", "-c", Configuration, "-v", "q", "--nologo", "-nodeReuse:false",
                 "-p:BuildProjectReferences=false", "-p:ProduceReferenceAssembly=false", "-p:RunAnalyzers=false", "-p:TreatWarningsAsErrors=false");
-            var assembly = project == "Agent" ? "polluxd.dll" : $"Pollux.{project}.dll";
-            var whole = Path.Combine(Simulator, assembly + ".whole");
-            File.Move(Path.Combine(Simulator, assembly), whole);
-            File.Copy(Path.Combine(BuiltIn(_directory, project), assembly), Path.Combine(Simulator, assembly));
-            try
-            {
-                return Execute("dotnet", [Path.Combine(Simulator, "pollux-simulation.dll"), .. arguments]);
-            }
-            finally
-            {
-                File.Move(whole, Path.Combine(Simulator, assembly), overwrite: true);
-            }
+            File.Move(there, whole);
+            File.Copy(Path.Combine(BuiltIn(_directory, project), assembly), there);
         }
         finally
         {
             Must("git", "apply", "--reverse", patch);
         }
+        return new Mended(() => File.Move(whole, there, overwrite: true));
     }
 
     private static string FindRoot()
@@ -102,5 +115,10 @@ public sealed class BrokenCopy : IDisposable
         }
         process.WaitForExit();
         return (process.ExitCode, output.GetAwaiter().GetResult() + error.GetAwaiter().GetResult());
+    }
+
+    private sealed class Mended(Action mend) : IDisposable
+    {
+        public void Dispose() => mend();
     }
 }
