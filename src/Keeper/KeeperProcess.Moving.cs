@@ -32,6 +32,7 @@ internal sealed partial class KeeperProcess
                 _moving?.Complete();
                 return true;
             case PairEffect.TellHandOver hand:
+                _machine.Directory.NoteMove(true);
                 _moving?.TellHandOver(hand.Role, hand.Revision);
                 return true;
             case PairEffect.EndMigration end:
@@ -75,6 +76,7 @@ internal sealed partial class KeeperProcess
         // Whoever asks meanwhile finds one of the two.
         _lastMove = StatusOf(moving, MigrationState.Failed, why);
         _moving = null;
+        _machine.Directory.NoteMove(false);
         _sessionEnded = moving.EndAsync(why);
     }
 
@@ -146,6 +148,7 @@ internal sealed partial class KeeperProcess
             await destination.Guest.Process.Exited.ConfigureAwait(false);
             throw;
         }
+        _machine.Directory.NoteMove(false);
         _loop.Post(new PairEvent.GuestRuns());
     }
 

@@ -61,7 +61,7 @@ public sealed class LabCluster
         var existing = LabOptions.TryRead(name);
         if (existing is not null && existing != options)
         {
-            throw new PolluxException($"lab '{name}' is up with {existing.Hosts} hosts{(existing.Qemu == options.Qemu ? $", not {options.Hosts}" : " and another QEMU")}", "pollux lab down, or choose another name with --name");
+            throw new PolluxException($"lab '{name}' is up with {existing.Hosts} hosts{(existing.Hosts != options.Hosts ? $", not {options.Hosts}" : " and other programs or for another command")}", "pollux lab down, or choose another name with --name");
         }
         try
         {

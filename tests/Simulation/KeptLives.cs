@@ -66,5 +66,12 @@ internal static class KeptLives
                 new Fault(3, FaultKind.KillKeeper, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.Landing, 1, 800, 6_000), 100, 0.5),
             ],
             9_000)),
+        new("a source's keeper dies when it has handed over, while the destination's QEMU hangs and will be given up; the agent of the source cleared what would come back", new FaultPlan(
+            [
+                new Fault(1, FaultKind.Migrate, Victim.AnyHost, new Moment.At(600), 500, 0.2),
+                new Fault(2, FaultKind.FreezeQemu, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.Resuming, 1, 0, 6_000), 12_000, 0.5),
+                new Fault(3, FaultKind.KillKeeper, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.Yielding, 1, 500, 6_000), 100, 0.5),
+            ],
+            18_000, Moves: true)),
     ];
 }

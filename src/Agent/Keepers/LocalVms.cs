@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using Pollux.Agent.Reconciling;
 using Pollux.Cluster.Configuration;
@@ -19,12 +18,15 @@ internal sealed class LocalVms(AgentConfig config)
 
     private const string KeeperConfigFile = "keeper.json";
 
-    /// <summary>The process that is, or is about to become, the keeper that was started last.</summary>
+    /// <summary>The number of the process that is, or is about to become, the keeper that was started last.</summary>
     private const string StartedProcess = "keeper.pid";
 
     /// <summary>What a keeper puts before the reason of its end.</summary>
     private static readonly string[] Prefixes = ["error: ", "leaves: "];
     private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(15);
+
+    /// <summary>A process that has not become a keeper by then never will. The lock keeps it from being one beside another all the same.</summary>
+    private static readonly TimeSpan BeginWithin = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Every VM that has a run directory here.</summary>
@@ -41,23 +43,24 @@ internal sealed class LocalVms(AgentConfig config)
         {
             return LocalVm.Nothing;
         }
-        var (attempt, startedAs) = ReadConfig(vm) is { } started ? (started.Attempt, (KeeperStart?)started.Start) : (0, null);
+        var attempt = ReadConfig(vm)?.Attempt ?? 0;
         try
         {
             using (var directory = VmDirectory.TryTake(path))
             {
-                if (directory is not null)
+                // A keeper takes the directory when it has begun to run, which on a busy host lasts; others that look hold it for moments.
+                if (directory is not null && !IsStarting(path))
                 {
-                    // A keeper takes the directory when it has begun to run, which on a busy host lasts; others that look hold it for moments.
-                    return IsStarting(path) ? new LocalVm(true, null, attempt, startedAs, false, true, true, "") : new LocalVm(false, null, attempt, startedAs, directory.HasOrphan(), directory.ReadRecord() is not null, true, LastWords(vm));
+                    var left = directory.ReadRecord();
+                    return new LocalVm(false, null, attempt, directory.HasOrphan(), left is { Moves: true }, left is not null, true, LastWords(vm));
                 }
             }
-            return new LocalVm(true, await ClientOf(vm).TryStatusAsync(cancellation).ConfigureAwait(false), attempt, startedAs, false, true, true, "");
+            return LocalVm.Alive(await ClientOf(vm).TryStatusAsync(cancellation).ConfigureAwait(false), attempt);
         }
         catch (Exception e) when (e is PolluxException or IOException)
         {
             // It starts, ends or is too busy to answer; or something is damaged. In doubt it counts as alive: nothing is begun beside it.
-            return new LocalVm(true, null, attempt, startedAs, false, true, true, "");
+            return LocalVm.Alive(null, attempt);
         }
     }
 
@@ -100,20 +103,21 @@ internal sealed class LocalVms(AgentConfig config)
         File.Move(file + ".new", file, overwrite: true);
 
         const string script = """
+            echo $$ > "$5.new" && mv "$5.new" "$5" || exit 125
             [ -z "$1" ] || echo $$ > "$1/cgroup.procs" || exit 125
             # A keeper is idle most of the time and must be quick when it is not: it goes before guests, both within its session's
             # autogroup (sched(7)) and outside. Where that is not allowed it runs as any other.
             exec setsid sh -c 'echo -15 > /proc/self/autogroup; exec nice -n -15 "$0" --config "$1"' "$2" "$3" < /dev/null >> "$4" 2>&1
             """;
+        var started = Path.Combine(keeper.RunDirectory, StartedProcess);
+        File.Delete(started);
         var start = new System.Diagnostics.ProcessStartInfo("/bin/sh") { UseShellExecute = false };
-        foreach (var argument in (string[])["-c", script, "keeper", KeeperGroup(keeper.Vm)?.Path ?? "", config.Keeper, file, LogOf(keeper.Vm)])
+        foreach (var argument in (string[])["-c", script, "keeper", KeeperGroup(keeper.Vm)?.Path ?? "", config.Keeper, file, LogOf(keeper.Vm), started])
         {
             start.ArgumentList.Add(argument);
         }
         using var process = System.Diagnostics.Process.Start(start) ?? throw new PolluxException($"{config.Keeper} cannot be started");
-        // What it becomes by exec keeps its number.
-        File.WriteAllText(Path.Combine(keeper.RunDirectory, StartedProcess), process.Id.ToString(CultureInfo.InvariantCulture));
-        for (var waited = TimeSpan.Zero; waited < StartPatience && !process.HasExited && !IsHeld(keeper.RunDirectory); waited += PollEvery)
+        for (var waited = TimeSpan.Zero; waited < StartPatience && !process.HasExited && !(File.Exists(started) && IsHeld(keeper.RunDirectory)); waited += PollEvery)
         {
             await Task.Delay(PollEvery, cancellation).ConfigureAwait(false);
         }
@@ -133,13 +137,14 @@ internal sealed class LocalVms(AgentConfig config)
 
     public string? CgroupOf(VmName vm) => VmGroup(vm)?.Path;
 
-    /// <summary>Whether the process that was started last still lives: it will take the directory, or end with a word why not.</summary>
+    /// <summary>Whether the process that was started last lives and has had no time yet to take the directory.</summary>
     private static bool IsStarting(string path)
     {
+        var file = Path.Combine(path, StartedProcess);
         try
         {
-            var pid = File.ReadAllText(Path.Combine(path, StartedProcess)).Trim();
-            return pid.Length > 0 && File.ReadAllText($"/proc/{pid}/cmdline").Contains(Path.Combine(path, KeeperConfigFile), StringComparison.Ordinal);
+            return DateTime.UtcNow - File.GetLastWriteTimeUtc(file) < BeginWithin
+                && File.ReadAllText($"/proc/{File.ReadAllText(file).Trim()}/cmdline").Contains(Path.Combine(path, KeeperConfigFile), StringComparison.Ordinal);
         }
         catch (IOException)
         {

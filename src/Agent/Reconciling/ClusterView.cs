@@ -20,17 +20,21 @@ internal sealed record VmView(
 }
 
 /// <summary>What this host knows of a VM by looking at itself.</summary>
-/// <param name="KeeperLives">A keeper holds the VM's run directory.</param>
+/// <param name="KeeperLives">A keeper holds the VM's run directory, or was started and is about to.</param>
 /// <param name="Keeper">What it says of itself; null while it starts or is too busy.</param>
 /// <param name="Attempt">The assignment for which the last keeper was started.</param>
-/// <param name="StartedAs">How that keeper began; null where none was started.</param>
 /// <param name="OrphanLives">A QEMU runs whose keeper is dead.</param>
+/// <param name="OrphanMoves">Its guest was on the way here, or handed over, when that keeper died.</param>
 /// <param name="HasRemains">A dead keeper left its QEMU or that QEMU's files.</param>
 /// <param name="HasDirectory">There is a run directory, if only with logs.</param>
 /// <param name="LastWords">Why the keeper ended.</param>
-internal sealed record LocalVm(bool KeeperLives, KeeperStatus? Keeper, long Attempt, KeeperStart? StartedAs, bool OrphanLives, bool HasRemains, bool HasDirectory, string LastWords)
+internal sealed record LocalVm(bool KeeperLives, KeeperStatus? Keeper, long Attempt, bool OrphanLives, bool OrphanMoves, bool HasRemains, bool HasDirectory, string LastWords)
 {
-    public static readonly LocalVm Nothing = new(false, null, 0, null, false, false, false, "");
+    public static readonly LocalVm Nothing = new(false, null, 0, false, false, false, false, "");
+
+    /// <summary>Its keeper lives.</summary>
+    /// <param name="says">What it says of itself; null while it starts or is too busy.</param>
+    public static LocalVm Alive(KeeperStatus? says, long attempt) => new(true, says, attempt, false, false, true, true, "");
 }
 
 /// <summary>All that a decision may look at.</summary>

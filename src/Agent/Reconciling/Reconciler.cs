@@ -14,6 +14,9 @@ internal static class Reconciler
     /// <summary>A guest that died here may be taken over elsewhere meanwhile.</summary>
     private const double PatienceMs = 3_000;
     private const double AskAgainMs = 10_000;
+
+    /// <summary>A destination gives a guest back that does not run there within ten seconds.</summary>
+    private const double MoveDecidedMs = 15_000;
     private const double PrepareWithinMs = 60_000;
 
     /// <summary>Between asking a keeper to protect and seeing it do so.</summary>
@@ -43,11 +46,11 @@ internal static class Reconciler
             var dead = memory.DeadSince ?? view.Now;
             return (memory with { DeadSince = dead }, view.Now - dead < PatienceMs ? null : new AgentAction.Disclaim(name, vm.Role!, vm.RoleRevision));
         }
-        if (MayHaveLanded(vm, local))
+        if (local is { KeeperLives: false, OrphanLives: true, OrphanMoves: true } && vm.Role is { State: RoleState.Running })
         {
-            // The last swap of its keeper may still win: then it is the only copy. Nothing is begun over it.
+            // The last swap of its keeper may still win, or the host it went to may give it back: then it is the only copy. Nothing is begun over it.
             var dead = memory.DeadSince ?? view.Now;
-            return (memory with { DeadSince = dead }, view.Now - dead < PatienceMs ? null : Forget(name, local, ""));
+            return (memory with { DeadSince = dead }, view.Now - dead < MoveDecidedMs ? null : Forget(name, local, ""));
         }
         if (IsStandbyWanted(view, vm))
         {
@@ -66,10 +69,6 @@ internal static class Reconciler
     /// <summary>A standby that the role names is never sent away from outside, whatever the assignment says.</summary>
     private static bool IsPartOfPair(ClusterView view, VmView vm, LocalVm local) =>
         local.KeeperLives && vm.Role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } && standby.Host == view.Me;
-
-    /// <summary>A guest was on its way here when its keeper died.</summary>
-    private static bool MayHaveLanded(VmView vm, LocalVm local) =>
-        local is { KeeperLives: false, OrphanLives: true, StartedAs: KeeperStart.Destination } && vm.Role is { State: RoleState.Running };
 
     /// <summary>The store was looked at before the host: the VM may have moved here between the two, and its keeper has won the role then.</summary>
     private static bool KnowsBetter(VmView vm, LocalVm local) => local.Keeper?.Role is { } known && known.Term > (vm.Role?.Term ?? 0);

@@ -49,7 +49,7 @@ internal sealed record Machine(KeeperConfig Config, VmSpec Spec, QemuVersion Ver
         try
         {
             var process = Launch(side, Directory.PathsOf(RamFile));
-            Directory.WriteRecord(new QemuRecord(process.Pid, RamFile));
+            Directory.WriteRecord(new QemuRecord(process.Pid, RamFile, Moves: side == QemuSide.Destination));
             return (process, ram);
         }
         catch

@@ -6,7 +6,8 @@ using Pollux.Linux.Io;
 namespace Pollux.Qemu.Process;
 
 /// <summary>What a keeper leaves behind for its successor: the QEMU that it started. Written before QEMU runs its first instruction of the guest.</summary>
-public sealed record QemuRecord(int Pid, string RamFile);
+/// <param name="Moves">Its guest is on the way here, or was handed over to another host: until that is decided it may be the only copy, whatever the role says.</param>
+public sealed record QemuRecord(int Pid, string RamFile, bool Moves = false);
 
 /// <summary>A VM's run directory. Who holds its lock is the VM's keeper on this host; nobody else touches what is in it.</summary>
 public sealed class VmDirectory : IDisposable
@@ -57,6 +58,15 @@ public sealed class VmDirectory : IDisposable
         var path = System.IO.Path.Combine(Path, Record);
         File.WriteAllBytes(path + ".new", JsonSerializer.SerializeToUtf8Bytes(record, QemuRecordJson.Default.QemuRecord));
         File.Move(path + ".new", path, overwrite: true);
+    }
+
+    /// <summary>Notes in the record, if there is one, that the guest moves, or does not any more.</summary>
+    public void NoteMove(bool moves)
+    {
+        if (ReadRecord() is { } record && record.Moves != moves)
+        {
+            WriteRecord(record with { Moves = moves });
+        }
     }
 
     public QemuRecord? ReadRecord()

@@ -18,6 +18,8 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
     /// <summary>A keeper with its code, its heap and its threads, without the buffers.</summary>
     private const long KeeperBytes = 128L << 20;
 
+    private static readonly TimeSpan StandsFor = TimeSpan.FromMilliseconds(40);
+    private static readonly TimeSpan RunsFor = TimeSpan.FromMilliseconds(10);
     private static readonly ProtectionSettings AsItIs = new(Compression: "never");
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
@@ -101,16 +103,19 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
             await using var round = await Round.BeginAsync(lab, 1);
             var before = await lab.Vm.ShowAsync();
             var struck = Round.Now("slow standby", round.HostOf(Side.Standby));
-            await using (Stutter.Start(lab.Cluster, round.Standby, stoppedMs: 40, runningMs: 10))
+            await using (var stutter = Stutter.Start(lab.Cluster, round.Standby, StandsFor, RunsFor))
             await using (var flood = WriteFlood.Start(lab))
             {
+                var waited = Primary(before).Buffers.WaitedForSpace;
                 await Polling.UntilAsync(async c =>
                 {
-                    (await lab.Vm.ShowAsync(c)).Keepers.Select(k => k.Status).OfType<KeeperStatus>().ToList().ForEach(CheckMemory);
-                    return flood.Rounds >= 10;
+                    var seen = await lab.Vm.ShowAsync(c);
+                    seen.Keepers.Select(k => k.Status).OfType<KeeperStatus>().ToList().ForEach(CheckMemory);
+                    return flood.Rounds >= 10 && Primary(seen).Buffers.WaitedForSpace > waited;
                 }, Patience, () => $"{flood.Rounds} rounds of writing");
                 await round.AnsweredAsync(20);
                 await flood.StopAsync();
+                output.WriteLine($"the standby stood for {stutter.Longest.TotalMilliseconds:0} ms at most");
             }
             await round.AnsweredAsync();
             Assert.Equal(before.Role, (await lab.Vm.ShowAsync()).Role);

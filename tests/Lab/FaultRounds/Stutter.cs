@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Pollux.Lab.Faults;
 
 namespace Pollux.Lab.Tests.FaultRounds;
@@ -5,39 +6,48 @@ namespace Pollux.Lab.Tests.FaultRounds;
 /// <summary>Stops a host and lets it run, again and again, until it is disposed of; then the host runs.</summary>
 internal sealed class Stutter : IAsyncDisposable
 {
-    private readonly LabCluster _cluster;
-    private readonly string _host;
-    private readonly Thread _thread;
+    private readonly PreparedFault _freeze;
+    private readonly PreparedFault _thaw;
+    private readonly Task _thread;
     private volatile bool _ended;
 
-    private Stutter(LabCluster cluster, string host, int stoppedMs, int runningMs)
+    private Stutter(LabCluster cluster, string host, TimeSpan stopped, TimeSpan running)
     {
-        (_cluster, _host) = (cluster, host);
-        _thread = new Thread(() =>
-        {
-            while (!_ended)
-            {
-                Strike(new LabFault.Freeze(_host));
-                Thread.Sleep(stoppedMs);
-                Strike(new LabFault.Thaw(_host));
-                Thread.Sleep(runningMs);
-            }
-        });
-        _thread.Start();
+        (_freeze, _thaw) = (cluster.Prepare(new LabFault.Freeze(host)), cluster.Prepare(new LabFault.Thaw(host)));
+        _thread = Task.Factory.StartNew(() => Run(stopped, running), TaskCreationOptions.LongRunning);
     }
 
-    internal static Stutter Start(LabCluster cluster, string host, int stoppedMs, int runningMs) => new(cluster, host, stoppedMs, runningMs);
+    /// <summary>The longest time for which the host stood.</summary>
+    internal TimeSpan Longest { get; private set; }
 
-    public ValueTask DisposeAsync()
+    internal static Stutter Start(LabCluster cluster, string host, TimeSpan stopped, TimeSpan running) => new(cluster, host, stopped, running);
+
+    /// <summary>Fails with what went wrong meanwhile.</summary>
+    public async ValueTask DisposeAsync()
     {
         _ended = true;
-        _thread.Join();
-        return ValueTask.CompletedTask;
+        await _thread;
+        _freeze.Dispose();
+        _thaw.Dispose();
     }
 
-    private void Strike(LabFault fault)
+    private void Run(TimeSpan stopped, TimeSpan running)
     {
-        using var prepared = _cluster.Prepare(fault);
-        prepared.Strike();
+        while (!_ended)
+        {
+            var began = Stopwatch.GetTimestamp();
+            try
+            {
+                _freeze.Strike();
+                Thread.Sleep(stopped);
+            }
+            finally
+            {
+                _thaw.Strike();
+            }
+            var stood = Stopwatch.GetElapsedTime(began);
+            Longest = stood > Longest ? stood : Longest;
+            Thread.Sleep(running);
+        }
     }
 }

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Pollux.Cluster.Events;
 using Pollux.Lab.Faults;
+using Pollux.Lab.Hosts;
 using Pollux.Lab.Tests.FaultRounds;
 using Pollux.Linux.Namespaces;
 
@@ -18,7 +19,11 @@ public sealed class OperationTests(ProtectedLab lab)
     {
         var before = await lab.WholeAsync();
         var (lost, other) = (before.Role!.Primary.Host, before.Role.Standby!.Host.Value);
-        var follow = lab.Cluster.ExecAsync(other, ["timeout", "20", "pollux", "events", "--follow", "redis"]);
+        const string heard = "/tmp/followed";
+        var follow = lab.Cluster.ExecAsync(other, ["sh", "-c", $"timeout 60 pollux events --follow --since 24h redis > {heard}"]);
+        async Task FollowedAsync(string words) =>
+            await Polling.UntilAsync(async _ => (await lab.Cluster.ExecAsync(other, ["cat", heard])).Output.Contains(words, StringComparison.Ordinal), Patience, () => $"events --follow does not say: {words}");
+        await FollowedAsync("\n"); // what there was; from now on it follows
         Strike(new LabFault.PowerOff(lost.Value));
 
         var takeover = await TellsAsync(other, e => e.Kind == EventKinds.Takeover);
@@ -49,7 +54,9 @@ public sealed class OperationTests(ProtectedLab lab)
         Assert.Equal(0, (await lab.Cluster.ExecAsync(other, ["pollux", "doctor", "redis"])).ExitCode);
         Assert.Contains("pollux_vm_protected{vm=\"redis\"} 1\n", await MetricsAsync(other));
         Assert.Matches("checkpoints +[0-9.]+/s", (await lab.Cluster.ExecAsync(other, ["pollux", "vm", "show", "redis"])).Output);
-        Assert.Contains($"took over from {lost}: ", (await follow).Output);
+        await FollowedAsync($"{takeover.Text}");
+        (await lab.Cluster.ExecAsync(other, ["pkill", "-f", "events --follow"])).Checked("ending events --follow");
+        await follow;
     }
 
     [Fact]

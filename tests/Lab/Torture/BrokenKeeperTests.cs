@@ -1,7 +1,7 @@
 using Pollux.Lab.Layout;
 using Pollux.Lab.Tests.Labs;
 using Pollux.Lab.Torture;
-using Pollux.Unit.Tests.Simulation;
+using Pollux.Tests.Broken;
 using Xunit.Abstractions;
 
 namespace Pollux.Lab.Tests.Torture;
@@ -11,12 +11,14 @@ public sealed class BrokenKeeperTests(BrokenCopy copy, ITestOutputHelper output)
 {
     private const int Rounds = 8;
 
+    /// <summary>How a judge's complaint begins. A pair that is only slow, or does not come together again, is no proof.</summary>
+    private static readonly string[] Judges = ["the client:", "a client of the registers:", "the registers:", "the switch:", "the beacon:"];
+
     [Theory]
     [Trait("Suite", "long")]
-    [InlineData("release-early", "freeze of the primary")]
     [InlineData("release-early", "power-off of the primary")]
     [InlineData("drop-a-page", "power-off of the primary")]
-    public async Task KeepersBrokenOnPurpose_AreCaught(string broken, string struckBy)
+    public async Task KeepersBrokenOnPurpose_AreCaughtByTheJudges(string broken, string struckBy)
     {
         var program = Path.Combine(copy.Copy("Keeper"), "pollux-keeper");
         using var mistake = copy.Break(Path.Combine(BrokenCopy.Root, "tests", "Broken", $"{broken}.patch"), Path.GetDirectoryName(program)!);
@@ -34,8 +36,8 @@ public sealed class BrokenKeeperTests(BrokenCopy copy, ITestOutputHelper output)
         foreach (var round in TortureSchedule.Of(1, Rounds, struckBy))
         {
             var report = await run.PlayAsync([round], _ => { }, default);
-            complaints = [.. report.Results.SelectMany(r => r.Complaints)];
-            output.WriteLine($"{round}: {string.Join("; ", complaints)}");
+            output.WriteLine($"{round}: {string.Join("; ", report.Results.SelectMany(r => r.Complaints))}");
+            complaints = [.. report.Results.SelectMany(r => r.Complaints).Where(c => Judges.Any(j => c.StartsWith(j, StringComparison.Ordinal)))];
             if (complaints.Length > 0)
             {
                 break;

@@ -180,10 +180,10 @@ internal sealed class SimulatedAgent
     {
         if (_host.Keeper is { Process.IsAlive: true } keeper)
         {
-            return new LocalVm(true, keeper.Status(), _host.Attempt ?? 0, _host.StartedAs, false, true, true, "");
+            return LocalVm.Alive(keeper.Status(), _host.Attempt ?? 0);
         }
         return _host.Attempt is { } attempt
-            ? new LocalVm(false, null, attempt, _host.StartedAs, _host.Record is { IsAlive: true }, _host.Record is not null, true, _host.LastWords)
+            ? new LocalVm(false, null, attempt, _host.Record is { IsAlive: true }, _host.Record is { Moves: true }, _host.Record is not null, true, _host.LastWords)
             : LocalVm.Nothing;
     }
 
@@ -256,7 +256,7 @@ internal sealed class SimulatedAgent
     {
         if (keeper is null)
         {
-            (_host.Attempt, _host.StartedAs) = (start.Attempt, start.Start);
+            _host.Attempt = start.Attempt;
             var began = new SimulatedKeeper(_world, _host, start.Start, _lease, start.Attempt);
             _host.Keeper = began;
             _world.Keepers[began.Me.Incarnation] = began;
@@ -268,8 +268,9 @@ internal sealed class SimulatedAgent
     {
         if (keeper is null)
         {
+            _world.Checker.LastCopy.IsCleared();
             _host.Record?.Process.Kill();
-            (_host.Record, _host.Attempt, _host.StartedAs, _host.LastWords) = (null, null, null, "");
+            (_host.Record, _host.Attempt, _host.LastWords) = (null, null, "");
         }
     }
 

@@ -223,7 +223,6 @@ internal sealed class FaultSchedule
                 return null;
             case FaultKind.Stop:
                 WasStopWished = true;
-                _world.Checker.LastCopy.StopIsWished();
                 var undo = Wish(r => r with { Run = false }, r => r with { Run = true });
                 if (fault.Amount < 0.5 && keeper is { Process.IsFrozen: false })
                 {

@@ -32,6 +32,9 @@ internal sealed partial class SimulatedQemu
     /// <summary>The guest runs from now on: for whoever judges.</summary>
     public Action<SimulatedQemu>? Runs { get; init; }
 
+    /// <summary>In the run directory's record: its guest is on the way here, or was handed over.</summary>
+    public bool Moves { get; set; }
+
     /// <summary>It is, or was last, one of a pair whose frames are held: another copy may run beside it, for nothing of it is seen.</summary>
     public bool IsHeld { get; set; }
 

@@ -1,4 +1,3 @@
-using Pollux.Cluster.Keepers;
 using Pollux.Core;
 using Pollux.Simulation.Agents;
 using Pollux.Simulation.Guests;
@@ -51,9 +50,6 @@ internal sealed class SimulatedHost
 
     /// <summary>The attempt in <c>keeper.json</c>; null: there is no run directory.</summary>
     public long? Attempt { get; set; }
-
-    /// <summary>How the keeper of that <c>keeper.json</c> began.</summary>
-    public KeeperStart? StartedAs { get; set; }
     public string LastWords { get; set; } = "";
 
     public SimulatedProcess NewProcess(string name)
@@ -90,7 +86,7 @@ internal sealed class SimulatedHost
         {
             process.Kill();
         }
-        (Agent, Keeper, Record, Attempt, StartedAs, LastWords, BusyMs) = (null, null, null, null, null, "", 0);
+        (Agent, Keeper, Record, Attempt, LastWords, BusyMs) = (null, null, null, null, "", 0);
     }
 
     public void PowerOn() => IsOn = true;

@@ -19,7 +19,8 @@ internal sealed class LastCopy(World world)
 
     public void BeginsAnew() => IsGone = false;
 
-    public void StopIsWished() => IsGone = true;
+    /// <summary>An agent throws away what a dead keeper left: as it should, if the VM was to be stopped.</summary>
+    public void IsCleared() => IsGone |= world.Faults.WasStopWished;
 
     public void HostDies(SimulatedHost host)
     {
@@ -53,8 +54,13 @@ internal sealed class LastCopy(World world)
         {
             return;
         }
+        var qemu = primary.Qemu ?? primary.Process.Host.Record;
+        if (role is { State: RoleState.Running } && qemu is { IsAlive: true, Guest: not null } && !_killed.Contains(qemu))
+        {
+            IsGone = false; // It came down to another copy, which the role names now.
+            return;
+        }
         var hasStandby = role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } && !_struck.Contains(world.Keepers[standby.Incarnation]);
-        var isDestroyed = !hasStandby && (primary.Qemu ?? primary.Process.Host.Record) is { } qemu && _killed.Contains(qemu);
-        IsGone |= isDestroyed || role.State == RoleState.Stopped;
+        IsGone |= (!hasStandby && qemu is not null && _killed.Contains(qemu)) || role.State == RoleState.Stopped;
     }
 }

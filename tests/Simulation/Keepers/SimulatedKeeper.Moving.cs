@@ -62,6 +62,10 @@ internal sealed partial class SimulatedKeeper
                 return true;
             case PairEffect.EndMigration end:
                 _isUndoing = _moving is not null;
+                if (_moving is not null)
+                {
+                    Qemu!.Moves = false;
+                }
                 _moving?.End(end.Why, () => _isUndoing = false);
                 _moving = null;
                 return true;
@@ -104,6 +108,7 @@ internal sealed partial class SimulatedKeeper
         }
         else if (Qemu is { GuestRuns: true, Process.IsFrozen: false })
         {
+            Qemu.Moves = false;
             // What is still to be done then may be overtaken by the news of its death.
             Process.After(_world.Random.NextDouble() * 5, () => Post(new PairEvent.GuestRuns()));
         }
@@ -123,6 +128,7 @@ internal sealed partial class SimulatedKeeper
         TellEndpoint(StandbyState.Preparing, null, () =>
         {
             var qemu = NewQemu(null);
+            qemu.Moves = true;
             Process.After(100 + (_world.Random.NextDouble() * 400), () =>
             {
                 if (!qemu.IsAlive)

@@ -48,6 +48,7 @@ internal sealed class SimulatedMovingSource
 
     public void TellHandOver(Role role, long revision)
     {
+        _qemu.Moves = true;
         _world.Checker.HandsOver(_qemu, revision);
         _control?.Tell(new PairEvent.HandedOver(role, revision));
     }

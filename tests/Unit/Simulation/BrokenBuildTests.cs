@@ -1,3 +1,5 @@
+using Pollux.Tests.Broken;
+
 namespace Pollux.Unit.Tests.Simulation;
 
 /// <summary>

@@ -56,13 +56,13 @@ internal sealed class Scene
         new(3, state, new Member(primary, Incarnation.Create("aaaaaaaaaaaaaaaa")), standby is { } s ? new Member(s, Standby) : null, "n", "for the test");
 
     internal static LocalVm Alone(string phase = "running", string side = "primary", long attempt = 0) =>
-        new(true, StatusOf(side, phase), attempt, side switch { "standby" => KeeperStart.Standby, "destination" => KeeperStart.Destination, _ => KeeperStart.Primary }, false, true, true, "");
+        LocalVm.Alive(StatusOf(side, phase), attempt);
 
-    internal static readonly LocalVm Busy = new(true, null, 0, null, false, true, true, "");
-    internal static readonly LocalVm Orphan = new(false, null, 0, KeeperStart.Primary, true, true, true, "killed");
-    internal static readonly LocalVm Remains = new(false, null, 0, KeeperStart.Primary, false, true, true, "killed");
+    internal static readonly LocalVm Busy = LocalVm.Alive(null, 0);
+    internal static readonly LocalVm Orphan = new(false, null, 0, true, false, true, true, "killed");
+    internal static readonly LocalVm Remains = new(false, null, 0, false, false, true, true, "killed");
 
-    internal static LocalVm Ended(long attempt, string lastWords) => new(false, null, attempt, KeeperStart.Standby, false, false, true, lastWords);
+    internal static LocalVm Ended(long attempt, string lastWords) => new(false, null, attempt, false, false, false, true, lastWords);
 
     internal void Offer(StandbyState state, string? why = null) =>
         Endpoints.Add(new StandbyEndpoint(Assignment!.Host, Standby, Assignment.Attempt, "10.0.0.2", 4000, state, why));

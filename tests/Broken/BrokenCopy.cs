@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace Pollux.Unit.Tests.Simulation;
+namespace Pollux.Tests.Broken;
 
 /// <summary>A copy of the product's sources and of built programs in a directory of its own, in which one thing at a time is broken.</summary>
 public sealed class BrokenCopy : IDisposable
@@ -9,10 +9,12 @@ public sealed class BrokenCopy : IDisposable
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(20);
     private static readonly string[] Projects = ["Core", "Wire", "Linux", "Qemu", "Replication", "Cluster", "Agent"];
     private static readonly string Configuration = new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name;
-    private readonly string _directory = Directory.CreateTempSubdirectory("pollux-broken-").FullName;
+    private const string Prefix = "pollux-broken-";
+    private readonly string _directory = Directory.CreateTempSubdirectory($"{Prefix}{Environment.ProcessId}-").FullName;
 
     public BrokenCopy()
     {
+        RemoveLeftovers();
         foreach (var file in (string[])["Directory.Build.props", "Directory.Packages.props", "global.json", "BannedSymbols.txt", ".editorconfig"])
         {
             File.Copy(Path.Combine(Root, file), Path.Combine(_directory, file));
@@ -66,13 +68,33 @@ public sealed class BrokenCopy : IDisposable
                 "dotnet", "build", $"src/{project}/Pollux.{project}.csproj", "-c", Configuration, "-v", "q", "--nologo", "-nodeReuse:false",
                 "-p:BuildProjectReferences=false", "-p:ProduceReferenceAssembly=false", "-p:RunAnalyzers=false", "-p:TreatWarningsAsErrors=false");
             File.Move(there, whole);
-            File.Copy(Path.Combine(BuiltIn(_directory, project), assembly), there);
+            try
+            {
+                File.Copy(Path.Combine(BuiltIn(_directory, project), assembly), there);
+            }
+            catch
+            {
+                File.Move(whole, there, overwrite: true);
+                throw;
+            }
         }
         finally
         {
             Must("git", "apply", "--reverse", patch);
         }
         return new Mended(() => File.Move(whole, there, overwrite: true));
+    }
+
+    /// <summary>What tests left that were killed.</summary>
+    private static void RemoveLeftovers()
+    {
+        foreach (var left in new DirectoryInfo(Path.GetTempPath()).EnumerateDirectories($"{Prefix}*"))
+        {
+            if (!Directory.Exists($"/proc/{left.Name[Prefix.Length..].Split('-')[0]}"))
+            {
+                left.Delete(recursive: true);
+            }
+        }
     }
 
     private static string FindRoot()
