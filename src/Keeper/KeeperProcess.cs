@@ -161,8 +161,8 @@ internal sealed partial class KeeperProcess : IPairEdge
             case PairEffect.ReadRole read:
                 _roles.Read(read.Again, _loop.State.Question);
                 break;
-            case PairEffect.SwapRole { Again: false } swap when _loop.State.Phase is PairPhase.Confirming or PairPhase.Landing && _guest is { IsDying: true }:
-                _loop.Post(new PairEvent.SwapUnsent(swap.Swap.Next.Nonce, "its QEMU died when it had loaded"));
+            case PairEffect.SwapRole { Again: false } swap when swap.Swap.Next is { State: RoleState.Running } next && next.Primary == _me && IsGuestDying():
+                _loop.Post(new PairEvent.SwapUnsent(swap.Swap.Next.Nonce, "its QEMU has died"));
                 break;
             case PairEffect.SwapRole swap:
                 _roles.Swap(swap.Swap, swap.Again);
@@ -191,6 +191,14 @@ internal sealed partial class KeeperProcess : IPairEdge
                 break;
         }
     }
+
+    /// <summary>
+    /// Asked right before the role is to say that the guest runs here: its death may not have been told yet, and whoever else holds the guest would be
+    /// thrown away.
+    /// </summary>
+    private bool IsGuestDying() => _loop.State is { Phase: PairPhase.Claiming, Adopting: var adopting }
+        ? adopting && _orphan is not { IsDying: false }
+        : _guest is { IsDying: true };
 
     private async Task StartGuestAsync(bool adopt)
     {

@@ -73,5 +73,12 @@ internal static class KeptLives
                 new Fault(3, FaultKind.KillKeeper, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.Yielding, 1, 500, 6_000), 100, 0.5),
             ],
             18_000, Moves: true)),
+        new("a primary's keeper dies, and its QEMU a moment later; the keeper that was to adopt it claimed the VM all the same, and the standby, which had the last commit, left", new FaultPlan(
+            [
+                new Fault(1, FaultKind.KillKeeper, Victim.Primary, new Moment.At(3_000), 100, 0.5),
+                new Fault(2, FaultKind.FreezeKeeper, Victim.Standby, new Moment.At(3_000), 2_000, 0.5),
+                new Fault(3, FaultKind.KillQemu, Victim.Self, new Moment.Before(nameof(Replication.Pair.PairEffect.ReadRole), 2, 8_000), 100, 0.5),
+            ],
+            9_000)),
     ];
 }

@@ -35,8 +35,7 @@ internal sealed class Guest : IAsyncDisposable
     public SourceTable Sources { get; } = new();
     public bool HasExited => _exited;
 
-    /// <summary>Also before the kernel has told its exit: a process that is being killed loses its memory, and with it its arguments, first.</summary>
-    public bool IsDying => _exited || ProcessTable.ArgumentsOf(Process.Pid) is null or { Count: 0 };
+    public bool IsDying => _exited || Process.IsDying;
 
     public long ReplayedFrames { get; private set; }
     public long RepeatedFrames { get; private set; }

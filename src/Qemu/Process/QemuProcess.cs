@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Pollux.Core;
 using Pollux.Linux.Io;
+using Pollux.Linux.Processes;
 
 namespace Pollux.Qemu.Process;
 
@@ -31,6 +32,9 @@ public sealed class QemuProcess : IDisposable
 
     /// <summary>Completes with the reason when the process is gone: its last words, if it had any.</summary>
     public Task<string> Exited => _exited.Task;
+
+    /// <summary>Also before the kernel has told its exit: a process that is being killed loses its memory, and with it its arguments, first.</summary>
+    public bool IsDying => Exited.IsCompleted || ProcessTable.ArgumentsOf(Pid) is null or { Count: 0 };
 
     public static QemuProcess Start(QemuLaunch launch)
     {

@@ -54,6 +54,9 @@ public static partial class PairMachine
         {
             PairPhase.Confirming => SwapBack(state with { Pending = null }, unsent.Why),
             PairPhase.Landing => LeaveMove(state, unsent.Why),
+            // The role stays as it is: it may name a standby, which has the last commit.
+            PairPhase.Claiming => Leave(state, unsent.Why),
+            PairPhase.GoingSolo => GuestDied(state, unsent.Why),
             _ => Stay(state),
         },
         PairEvent.SwapWon won => IsPending(state, won.Nonce) ? AfterSwap(Adopt(state, state.Pending!.Next, won.Revision)) : Stay(state),

@@ -18,7 +18,7 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
     /// <summary>A keeper with its code, its heap and its threads, without the buffers.</summary>
     private const long KeeperBytes = 128L << 20;
 
-    private static readonly TimeSpan StandsFor = TimeSpan.FromMilliseconds(40);
+    private static readonly TimeSpan StandsFor = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan RunsFor = TimeSpan.FromMilliseconds(10);
     private static readonly ProtectionSettings AsItIs = new(Compression: "never");
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -94,13 +94,14 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
         });
     }
 
-    /// <summary>A host that gets a fifth of its processors' time, in slices: as a crowded one does, or a virtual one whose own host is.</summary>
+    /// <summary>A host that gets a twentieth of its processors' time, in slices: as a crowded one does, or a virtual one whose own host is. Detection is set for such.</summary>
     [Fact]
     public async Task SlowStandby_SlowsTheGuest_AndNobodyIsTakenForDead()
     {
-        await lab.RoundAsync("standby at a fifth of its speed", output, async () =>
+        await lab.RoundAsync("standby at a twentieth of its speed", output, async () =>
         {
             await using var round = await Round.BeginAsync(lab, 1);
+            await lab.Vm.SetAsync(AsItIs with { DetectionMs = 2000 });
             var before = await lab.Vm.ShowAsync();
             var struck = Round.Now("slow standby", round.HostOf(Side.Standby));
             await using (var stutter = Stutter.Start(lab.Cluster, round.Standby, StandsFor, RunsFor))
@@ -119,6 +120,7 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
             }
             await round.AnsweredAsync();
             Assert.Equal(before.Role, (await lab.Vm.ShowAsync()).Role);
+            await lab.Vm.SetAsync(new ProtectionSettings(DetectionMs: 150, Compression: "auto"));
             return await round.EndAsync(struck);
         });
     }

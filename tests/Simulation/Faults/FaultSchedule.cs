@@ -226,6 +226,7 @@ internal sealed class FaultSchedule
                 var undo = Wish(r => r with { Run = false }, r => r with { Run = true });
                 if (fault.Amount < 0.5 && keeper is { Process.IsFrozen: false })
                 {
+                    _world.Checker.LastCopy.Strikes(keeper);
                     keeper.Stop(force: fault.Amount < 0.25);
                 }
                 return undo;

@@ -161,7 +161,7 @@ internal sealed class Checker(World world)
         {
             _replacedAtMs = world.Time.NowMs;
         }
-        LastCopy.Weigh();
+        LastCopy.RoleMoved();
         if (before is { State: RoleState.Protected or RoleState.Taking, Standby: { } lost } && after.Standby is null)
         {
             var primary = world.Keepers.GetValueOrDefault(after.Primary.Incarnation);

@@ -13,6 +13,7 @@ internal sealed class LastCopy(World world)
 {
     private readonly HashSet<SimulatedQemu> _killed = [];
     private readonly HashSet<SimulatedKeeper> _struck = [];
+    private readonly HashSet<SimulatedKeeper> _stood = [];
 
     /// <summary>What there was of this life of the guest is gone, and it was no mistake.</summary>
     public bool IsGone { get; private set; }
@@ -24,16 +25,22 @@ internal sealed class LastCopy(World world)
 
     public void HostDies(SimulatedHost host)
     {
-        _killed.UnionWith(world.Qemus.Where(q => q.Process.Host == host && q.IsAlive));
+        foreach (var qemu in world.Qemus.Where(q => q.Process.Host == host && q.IsAlive).ToList())
+        {
+            QemuDies(qemu);
+        }
         Strikes(host.Keeper);
     }
 
     public void QemuDies(SimulatedQemu qemu)
     {
-        if (qemu.IsAlive)
+        if (!qemu.IsAlive)
         {
-            _killed.Add(qemu);
+            return;
         }
+        _killed.Add(qemu);
+        // A claim that is on its way may still win, and names the dead then: nobody can take it back.
+        IsGone |= qemu.Guest is not null && world.Keepers.Values.Any(k => k.Process.Host == qemu.Process.Host && k.State.Pending?.Next is { State: RoleState.Running } next && next.Primary == k.Me);
         Strikes(world.LivingKeepers.FirstOrDefault(k => k.Qemu == qemu));
     }
 
@@ -44,23 +51,29 @@ internal sealed class LastCopy(World world)
         {
             _struck.Add(keeper);
         }
-        Weigh();
+        if (Primary() is not var (role, qemu))
+        {
+            return;
+        }
+        var hasStandby = role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } && HoldsTheGuest(world.Keepers[standby.Incarnation]);
+        IsGone |= !hasStandby && qemu is not null && _killed.Contains(qemu);
     }
 
-    /// <summary>To be called when a copy has gone, or the role has moved.</summary>
-    public void Weigh()
+    /// <summary>It was told that it protects: from now on it may not just leave.</summary>
+    public void Stands(SimulatedKeeper standby) => _stood.Add(standby);
+
+    /// <summary>It may name another copy now, which lives; or say that the VM was stopped.</summary>
+    public void RoleMoved()
     {
-        if (world.Store.Role is not { } role || world.Keepers.GetValueOrDefault(role.Primary.Incarnation) is not { } primary)
+        if (Primary() is not var (role, qemu))
         {
             return;
         }
-        var qemu = primary.Qemu ?? primary.Process.Host.Record;
-        if (role is { State: RoleState.Running } && qemu is { IsAlive: true, Guest: not null } && !_killed.Contains(qemu))
-        {
-            IsGone = false; // It came down to another copy, which the role names now.
-            return;
-        }
-        var hasStandby = role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } && !_struck.Contains(world.Keepers[standby.Incarnation]);
-        IsGone |= (!hasStandby && qemu is not null && _killed.Contains(qemu)) || role.State == RoleState.Stopped;
+        IsGone = role.State == RoleState.Stopped || (IsGone && !(role.State == RoleState.Running && qemu is { IsAlive: true, Guest: not null }));
     }
+
+    private bool HoldsTheGuest(SimulatedKeeper standby) => !_struck.Contains(standby) && (_stood.Contains(standby) || standby.State.Phase != PairPhase.Gone);
+
+    private (Role Role, SimulatedQemu? Qemu)? Primary() =>
+        world.Store.Role is { } role && world.Keepers.GetValueOrDefault(role.Primary.Incarnation) is { } primary ? (role, primary.Qemu ?? primary.Process.Host.Record) : null;
 }

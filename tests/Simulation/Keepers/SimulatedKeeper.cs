@@ -197,6 +197,10 @@ internal sealed partial class SimulatedKeeper
         {
             Post(new PairEvent.StopRequested());
         }
+        if (after.Phase == PairPhase.Standing)
+        {
+            _world.Checker.LastCopy.Stands(this);
+        }
         _world.Faults.Entered(this, after.Phase);
     }
 
@@ -205,8 +209,8 @@ internal sealed partial class SimulatedKeeper
         switch (effect)
         {
             case PairEffect.ReadRole read: _roles.Read(read.Again, State.Question); break;
-            case PairEffect.SwapRole { Again: false } swap when State.Phase is PairPhase.Confirming or PairPhase.Landing && Qemu is { IsAlive: false }:
-                Post(new PairEvent.SwapUnsent(swap.Swap.Next.Nonce, "its QEMU died when it had loaded"));
+            case PairEffect.SwapRole { Again: false } swap when swap.Swap.Next is { State: RoleState.Running } next && next.Primary == Me && IsGuestDying():
+                Post(new PairEvent.SwapUnsent(swap.Swap.Next.Nonce, "its QEMU has died"));
                 break;
             case PairEffect.SwapRole swap: _roles.Swap(swap.Swap, swap.Again); break;
             case PairEffect.WatchRole:
@@ -256,6 +260,8 @@ internal sealed partial class SimulatedKeeper
             default: throw new InvalidOperationException($"no such effect: {effect}");
         }
     }
+
+    private bool IsGuestDying() => State is { Phase: PairPhase.Claiming, Adopting: var adopting } ? adopting && _orphan is not { IsAlive: true } : Qemu is { IsAlive: false };
 
     private void StartGuest(bool adopt)
     {

@@ -28,6 +28,15 @@ public sealed class PrimaryTests
         keeper.Wins().IsIn(PairPhase.Alone).Does(new PairEffect.StartGuest(Adopt: true));
     }
 
+    /// <summary>Its claim would take the VM from the standby, which has the last commit.</summary>
+    [Fact]
+    public void Rule8_AnAdopterWhoseQemuIsDead_LeavesTheRoleAsItIs()
+    {
+        var keeper = NewPrimary(adopting: true).When(new PairEvent.Started()).When(new PairEvent.RoleRead(RoleProtected(), 9));
+        keeper.When(new PairEvent.SwapUnsent(keeper.Pending.Next.Nonce, "the QEMU to adopt has ended")).IsIn(PairPhase.Gone);
+        Assert.IsType<PairEffect.Leave>(Assert.Single(keeper.Effects));
+    }
+
     [Fact]
     public void Rule5_AnAdopterThatComesWhileTheStandbyTakes_KeepsTheGuestUntilTheOtherRuns()
     {
