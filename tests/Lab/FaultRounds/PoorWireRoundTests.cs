@@ -104,8 +104,8 @@ public sealed class PoorWireRoundTests(ProtectedLab lab, ITestOutputHelper outpu
             await lab.Vm.SetAsync(AsItIs with { DetectionMs = 2000 });
             var before = await lab.Vm.ShowAsync();
             var struck = Round.Now("slow standby", round.HostOf(Side.Standby));
+            await using var flood = WriteFlood.Start(lab);
             await using (var stutter = Stutter.Start(lab.Cluster, round.Standby, StandsFor, RunsFor))
-            await using (var flood = WriteFlood.Start(lab))
             {
                 var waited = Primary(before).Buffers.WaitedForSpace;
                 await Polling.UntilAsync(async c =>
