@@ -192,10 +192,10 @@ internal sealed partial class KeeperProcess
         await UntilAsync(s => s.Phase != PairPhase.Alone || _lastMove is not null, cancellation).ConfigureAwait(false);
     }
 
-    /// <summary>Unlike a stop it never ends a guest that has landed meanwhile: who sends it may not know how far the move has come.</summary>
+    /// <summary>Unlike a stop it never ends a guest that has landed, or was taken over, meanwhile: who sends it may not know how far that has come.</summary>
     private Task SendAwayAsync()
     {
-        _loop.Post(new PairEvent.ArrivalFailed("sent away by its agent"));
+        _loop.Post(new PairEvent.SentAway("sent away by its agent"));
         return Task.CompletedTask;
     }
 

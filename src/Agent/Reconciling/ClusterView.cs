@@ -48,6 +48,9 @@ internal abstract record AgentAction(VmName Vm)
 {
     public sealed record StartKeeper(VmName Vm, KeeperStart Start, string SpecYaml, long Attempt, ProtectionSettings? Settings = null) : AgentAction(Vm);
     public sealed record Stop(VmName Vm, bool Force, string Why) : AgentAction(Vm);
+
+    /// <summary>A standby is of no use any more. Unlike a stop it means nothing to one that has taken over meanwhile.</summary>
+    public sealed record SendAway(VmName Vm, string Why) : AgentAction(Vm);
     public sealed record ClearRemains(VmName Vm) : AgentAction(Vm);
 
     /// <summary>Ask <paramref name="Host"/> to stand by; nobody when null. Compares the revision, so that two agents cannot cross.</summary>

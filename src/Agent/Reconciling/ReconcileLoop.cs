@@ -172,6 +172,8 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
                 return StartAsync(start, cancellation);
             case AgentAction.Stop stop:
                 return vms.ClientOf(stop.Vm).AskAsync(new KeeperRequest("stop", Force: stop.Force), AskWithin, cancellation);
+            case AgentAction.SendAway:
+                return vms.ClientOf(action.Vm).AskAsync(new KeeperRequest("send-away"), AskWithin, cancellation);
             case AgentAction.ClearRemains:
                 return vms.ClearAsync(action.Vm);
             case AgentAction.Assign assign:
@@ -256,6 +258,7 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
     {
         AgentAction.StartKeeper start => $"{action.Vm}: starting a keeper ({start.Start})",
         AgentAction.Stop stop => $"{action.Vm}: stopping: {stop.Why}",
+        AgentAction.SendAway away => $"{action.Vm}: sending its standby away: {away.Why}",
         AgentAction.ClearRemains => $"{action.Vm}: removing what a dead keeper left",
         AgentAction.Assign { Host: { } host } => $"{action.Vm}: asking {host} to stand by",
         AgentAction.Assign => $"{action.Vm}: no standby is wanted any more",

@@ -93,6 +93,7 @@ internal static class Reconciler
     private static AgentAction? Forget(VmName name, LocalVm local, string why) => local switch
     {
         { KeeperLives: true, Keeper: null or { Phase: "taking" or "moving" or "holding" } or { Side: "destination" } } => null,
+        { KeeperLives: true, Keeper.Side: "standby" } => new AgentAction.SendAway(name, why),
         { KeeperLives: true } => new AgentAction.Stop(name, Force: true, why),
         { HasRemains: true } => new AgentAction.ClearRemains(name),
         _ => null,
@@ -105,7 +106,7 @@ internal static class Reconciler
         {
             return local.Attempt == assignment.Attempt || local.Keeper is null or { Side: "primary" or "destination" } || vm.Role!.Standby?.Host == me
                 ? null
-                : new AgentAction.Stop(vm.Name, Force: true, "a newer attempt replaces it");
+                : new AgentAction.SendAway(vm.Name, "a newer attempt replaces it");
         }
         if (local.Attempt == assignment.Attempt)
         {

@@ -76,6 +76,9 @@ public abstract record PairEvent
     public sealed record HandedOver(Role Role, long Revision) : PairEvent;
     public sealed record Arrived : PairEvent;
     public sealed record ArrivalFailed(string Why) : PairEvent;
+
+    /// <summary>To a side that only waits, for its primary or for a guest: it is of no use. Whoever runs a guest, or is about to, does not listen.</summary>
+    public sealed record SentAway(string Why) : PairEvent;
     public sealed record GuestRuns : PairEvent;
 
     /// <summary>The guest was not let run, or died of it; its QEMU is dead. Nothing of it was heard, and a guest without disks has written nothing that stays.</summary>

@@ -49,6 +49,7 @@ public static partial class PairMachine
         (PairPhase.Arriving, PairEvent.HandedOver handed) when handed.Role.Primary != s.Peer => LeaveMove(s, $"{s.Peer!.Host} handed over what the role says is {handed.Role.Primary}'s"),
         (PairPhase.Arriving, PairEvent.HandedOver handed) => Land(s with { Role = handed.Role, RoleRevision = handed.Revision, IsHandedOver = true }),
         (PairPhase.Expecting or PairPhase.Arriving, PairEvent.ArrivalFailed failed) => LeaveMove(s, failed.Why),
+        (PairPhase.Expecting or PairPhase.Arriving, PairEvent.SentAway away) => LeaveMove(s, away.Why),
         (PairPhase.Expecting or PairPhase.Arriving, PairEvent.QemuExited exited) => LeaveMove(s, $"its QEMU died: {exited.Why}"),
         (PairPhase.Expecting or PairPhase.Arriving, PairEvent.StopRequested) => LeaveMove(s, "stopped by its agent"),
         (PairPhase.Expecting or PairPhase.Arriving, PairEvent.Dismissed dismissed) => Leave(s, dismissed.Why),

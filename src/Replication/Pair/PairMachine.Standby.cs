@@ -40,6 +40,7 @@ public static partial class PairMachine
             Leave(s, dismissed.Why),
         (PairPhase.Waiting or PairPhase.Receiving or PairPhase.Ready or PairPhase.Standing, PairEvent.StopRequested) => Leave(
             s, "stopped by its agent", new PairEffect.TellDismiss("stopped by its agent")),
+        (PairPhase.Waiting or PairPhase.Receiving or PairPhase.Ready or PairPhase.Standing, PairEvent.SentAway away) => Leave(s, away.Why, new PairEffect.TellDismiss(away.Why)),
         _ => Stay(s),
     };
 

@@ -215,6 +215,10 @@ internal sealed class SimulatedAgent
                 keeper?.Process.Soon(() => keeper.Stop(stop.Force));
                 DoneWhen(() => keeper is not { Process.IsAlive: true });
                 break;
+            case AgentAction.SendAway:
+                keeper?.Process.Soon(keeper.SendAway);
+                DoneWhen(() => keeper is not { Process.IsAlive: true });
+                break;
             case AgentAction.ClearRemains:
                 Clear(keeper);
                 Done();

@@ -41,7 +41,7 @@ internal sealed partial class SimulatedKeeper
         }
     }
 
-    public void SendAway() => Post(new PairEvent.ArrivalFailed("sent away by its agent"));
+    public void SendAway() => Post(new PairEvent.SentAway("sent away by its agent"));
 
     /// <summary>What is asked of QEMU before a move or a protection is answered after the <c>cont</c> of a guest that has arrived.</summary>
     private bool QemuAnswers => Qemu is { ArrivedFrom: null, Process.IsFrozen: false };

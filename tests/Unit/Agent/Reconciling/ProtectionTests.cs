@@ -197,7 +197,7 @@ public sealed class ProtectionTests
     {
         var scene = AtStandby(attempt: 6);
         scene.Local = Alone("standby-waiting", "standby", attempt: 5);
-        Assert.True(Assert.IsType<AgentAction.Stop>(scene.Decide()).Force);
+        Assert.IsType<AgentAction.SendAway>(scene.Decide());
         scene.Role = RoleOf(RoleState.Protected, H1, H2);
         Assert.Null(scene.Decide());
     }
@@ -234,7 +234,7 @@ public sealed class ProtectionTests
     {
         var scene = AtStandby();
         (scene.Assignment, scene.Local) = (null, Alone("standby-waiting", "standby", attempt: 5));
-        Assert.True(Assert.IsType<AgentAction.Stop>(scene.Decide()).Force);
+        Assert.IsType<AgentAction.SendAway>(scene.Decide());
     }
 
     [Theory]

@@ -125,7 +125,7 @@ public sealed class ReconcilerTests
     public void Primary_AStandbyLivesHere_IsSentAway()
     {
         var scene = new Scene { Role = RoleOf(RoleState.Running, H1), Local = Alone("waiting", "standby", attempt: 4) };
-        Assert.True(Assert.IsType<AgentAction.Stop>(scene.Decide()).Force);
+        Assert.IsType<AgentAction.SendAway>(scene.Decide());
     }
 
     /// <summary>It has taken over, and has not heard of its swap's outcome yet.</summary>
@@ -227,7 +227,7 @@ public sealed class ReconcilerTests
 
     [Fact]
     public void Deleted_StandbyLives_IsStopped() =>
-        Assert.IsType<AgentAction.Stop>(new Scene { Me = H2, Record = null, Local = Alone("standby-ready", "standby") }.Decide());
+        Assert.IsType<AgentAction.SendAway>(new Scene { Me = H2, Record = null, Local = Alone("standby-ready", "standby") }.Decide());
 
     [Fact]
     public void StoreLostTheRecord_GuestRuns_RunsOn() =>

@@ -280,7 +280,7 @@ public sealed class MigrationTests
     }
 
     public static TheoryData<PairEvent> Nothings => new(
-        new PairEvent.StopRequested(), new PairEvent.Dismissed("go"), new PairEvent.ArrivalFailed("sent away"), new PairEvent.LinkDown("closed"), new PairEvent.PeerSilent(200),
+        new PairEvent.StopRequested(), new PairEvent.Dismissed("go"), new PairEvent.ArrivalFailed("sent away"), new PairEvent.SentAway("sent away"), new PairEvent.LinkDown("closed"), new PairEvent.PeerSilent(200),
         new PairEvent.TakeoverOverdue(), new PairEvent.RoleRead(RoleRunning(A), 300, PairEvent.RoleRead.Watched));
 
     [Theory]
@@ -297,7 +297,7 @@ public sealed class MigrationTests
 
     [Fact]
     public void Destination_SentAwayAfterItLanded_KeepsItsGuest() =>
-        Resuming().When(new PairEvent.GuestRuns()).When(new PairEvent.ArrivalFailed("sent away by its agent")).IsIn(PairPhase.Alone).DoesNothing();
+        Resuming().When(new PairEvent.GuestRuns()).When(new PairEvent.SentAway("sent away by its agent")).IsIn(PairPhase.Alone).DoesNothing();
 
     public static TheoryData<PairEvent> Failures => new(new PairEvent.ArrivalFailed("refused"), new PairEvent.QemuExited("signal 9"), new PairEvent.StopRequested());
 

@@ -110,6 +110,14 @@ public sealed class StandbyTests
         keeper.Wins().IsIn(PairPhase.Gone);
     }
 
+    /// <summary>Its agent looked at the role a moment before it took over.</summary>
+    [Fact]
+    public void ATaker_IsNotSentAway()
+    {
+        Loading().When(new PairEvent.SentAway("unprotected")).IsIn(PairPhase.Loading).DoesNothing();
+        Confirming().When(new PairEvent.SentAway("unprotected")).IsIn(PairPhase.Confirming).DoesNothing();
+    }
+
     [Fact]
     public void Rule5_AGuestThatDiedWhileItWasLoaded_GoesBackToTheOldPrimary()
     {
