@@ -24,7 +24,6 @@ public sealed class BrokenKeeperTests(BrokenCopy copy, ITestOutputHelper output)
     [Theory]
     [Trait("Suite", "long")]
     [InlineData("release-early")]
-    [InlineData("drop-a-page")]
     public async Task KeepersBrokenOnPurpose_AreCaughtByTheJudges(string broken)
     {
         var example = await File.ReadAllTextAsync(Path.Combine(BrokenCopy.Root, "examples", "redis.yaml"));
