@@ -5,11 +5,12 @@ namespace Pollux.Tests.Broken;
 /// <summary>A copy of the product's sources and of built programs in a directory of its own, in which one thing at a time is broken.</summary>
 public sealed class BrokenCopy : IDisposable
 {
+    private const string Prefix = "pollux-broken-";
+
     // ./test lets this run on what the lab's tests leave idle.
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(20);
     private static readonly string[] Projects = ["Core", "Wire", "Linux", "Qemu", "Replication", "Cluster", "Agent"];
     private static readonly string Configuration = new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name;
-    private const string Prefix = "pollux-broken-";
     private readonly string _directory = Directory.CreateTempSubdirectory($"{Prefix}{Environment.ProcessId}-").FullName;
 
     public BrokenCopy()
