@@ -32,7 +32,7 @@ internal sealed partial class KeeperProcess
                 _moving?.Complete();
                 return true;
             case PairEffect.TellHandOver hand:
-                _machine.Directory.NoteMove(true);
+                NoteMove(true);
                 _moving?.TellHandOver(hand.Role, hand.Revision);
                 return true;
             case PairEffect.EndMigration end:
@@ -76,7 +76,7 @@ internal sealed partial class KeeperProcess
         // Whoever asks meanwhile finds one of the two.
         _lastMove = StatusOf(moving, MigrationState.Failed, why);
         _moving = null;
-        _machine.Directory.NoteMove(false);
+        NoteMove(false);
         _sessionEnded = moving.EndAsync(why);
     }
 
@@ -148,8 +148,21 @@ internal sealed partial class KeeperProcess
             await destination.Guest.Process.Exited.ConfigureAwait(false);
             throw;
         }
-        _machine.Directory.NoteMove(false);
         _loop.Post(new PairEvent.GuestRuns());
+        NoteMove(false);
+    }
+
+    /// <summary>For the agent, should this keeper die. That it cannot be written must not stop a move that has been decided.</summary>
+    private void NoteMove(bool moves)
+    {
+        try
+        {
+            _machine.Directory.NoteMove(moves);
+        }
+        catch (Exception e) when (e is PolluxException or IOException or UnauthorizedAccessException)
+        {
+            KeeperLog.Say($"cannot note that its guest {(moves ? "is handed over" : "stays")}: {e.Message}");
+        }
     }
 
     private async Task CloseDestinationAsync()

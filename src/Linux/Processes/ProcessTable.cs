@@ -8,6 +8,7 @@ namespace Pollux.Linux.Processes;
 public static partial class ProcessTable
 {
     public const int Kill = 9;
+    private const int NoSuchProcess = 3; // ESRCH
 
     /// <summary>The process's id in its own innermost PID namespace (1: it is that namespace's init).</summary>
     public static int? InnermostId(int processId) =>
@@ -24,6 +25,26 @@ public static partial class ProcessTable
 
     /// <summary>False when it is gone or a zombie.</summary>
     public static bool IsAlive(int processId) => Read(processId, "stat") is { } stat && stat[(stat.LastIndexOf(')') + 2)..][0] is not ('Z' or 'X');
+
+    /// <summary>
+    /// It is gone, or on its way: a process that is being killed loses its memory, and with it its arguments, before the kernel tells its exit.
+    /// False when that cannot be known (no descriptor left to look with): who does not know does not call it dead.
+    /// </summary>
+    public static bool HasLostItsMemory(int processId)
+    {
+        try
+        {
+            return File.ReadAllBytes($"/proc/{processId}/cmdline").Length == 0;
+        }
+        catch (IOException e)
+        {
+            return e is FileNotFoundException or DirectoryNotFoundException || e.HResult == NoSuchProcess;
+        }
+        catch (UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
 
     public static int? ParentOf(int processId) =>
         Read(processId, "stat") is { } stat ? int.Parse(stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1], CultureInfo.InvariantCulture) : null;

@@ -33,8 +33,8 @@ public sealed class QemuProcess : IDisposable
     /// <summary>Completes with the reason when the process is gone: its last words, if it had any.</summary>
     public Task<string> Exited => _exited.Task;
 
-    /// <summary>Also before the kernel has told its exit: a process that is being killed loses its memory, and with it its arguments, first.</summary>
-    public bool IsDying => Exited.IsCompleted || ProcessTable.ArgumentsOf(Pid) is null or { Count: 0 };
+    /// <summary>Gone, or being killed though the kernel has not told its exit yet. False when that cannot be known.</summary>
+    public bool IsDying => Exited.IsCompleted || ProcessTable.HasLostItsMemory(Pid);
 
     public static QemuProcess Start(QemuLaunch launch)
     {
