@@ -68,7 +68,7 @@ internal static class BenchModesCommand
 
     private static IReadOnlyList<ModeLoad> Loads(string? only)
     {
-        ModeLoad[] all = [ModeLoad.Idle, ModeLoad.Redis(1), ModeLoad.Redis(50), .. Rates.Select(ModeLoad.Rewriting), .. Rates.Select(ModeLoad.RewritingUnderKvm)];
+        ModeLoad[] all = [ModeLoad.Idle, ModeLoad.Redis(1), ModeLoad.Redis(50), ModeLoad.Redis(200), .. Rates.Select(ModeLoad.Rewriting), .. Rates.Select(ModeLoad.RewritingUnderKvm)];
         var chosen = all.Where(l => only is null || l.Name.Contains(only, StringComparison.OrdinalIgnoreCase)).ToList();
         return chosen.Count > 0 || only == "floor" ? chosen : throw new PolluxException($"no load's name contains '{only}'", $"there are {string.Join("; ", all.Select(l => l.Name))}; floor");
     }

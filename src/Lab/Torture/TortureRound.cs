@@ -45,6 +45,15 @@ public enum Strike
     /// <summary>Nothing arrives from either side at the other for a while; both reach the witness.</summary>
     CutLink,
 
+    /// <summary>Nothing that the struck side sends arrives at the other for a while; it hears all that the other says.</summary>
+    CutOneWay,
+
+    /// <summary>Between the two sides one packet in five is lost for a while, at random.</summary>
+    LossyLink,
+
+    /// <summary>Between the two sides 20 Mbit/s get through for a while.</summary>
+    SlowLink,
+
     /// <summary>The host's etcd dies and is started again after a while.</summary>
     KillEtcd,
 
@@ -55,7 +64,7 @@ public enum Strike
 /// <summary>One round: on which path, at which moment, what strikes which side. All of it follows from the seed.</summary>
 /// <param name="Point">The fault point (<see cref="FaultPoints"/>) at which the strike falls; null: at any moment.</param>
 /// <param name="After">How long after the load runs, ms.</param>
-/// <param name="FrozenMs">How long a host stays frozen, a link cut or an etcd down.</param>
+/// <param name="FrozenMs">How long a host stays frozen, a link cut or poor, or an etcd down.</param>
 public sealed record TortureRound(int Number, TorturePath Path, PairSide Side, Strike Strike, string? Point, int After, int FrozenMs)
 {
     public override string ToString()
@@ -71,6 +80,9 @@ public sealed record TortureRound(int Number, TorturePath Path, PairSide Side, S
             Strike.KillAgent => $"kill-agent at the {side}",
             Strike.BreakChannel => $"break-channel at the {side}",
             Strike.CutLink => string.Create(CultureInfo.InvariantCulture, $"cut-link for {FrozenMs} ms{(Point is null ? "" : $", the {side} held")}"),
+            Strike.CutOneWay => string.Create(CultureInfo.InvariantCulture, $"cut from the {side} one-way for {FrozenMs} ms"),
+            Strike.LossyLink => string.Create(CultureInfo.InvariantCulture, $"lossy-link for {FrozenMs} ms{(Point is null ? "" : $", the {side} held")}"),
+            Strike.SlowLink => string.Create(CultureInfo.InvariantCulture, $"slow-link for {FrozenMs} ms{(Point is null ? "" : $", the {side} held")}"),
             Strike.KillEtcd => string.Create(CultureInfo.InvariantCulture, $"kill-etcd at the {side} for {FrozenMs} ms"),
             _ => $"lost answer at the {side}",
         };

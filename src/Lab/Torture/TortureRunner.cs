@@ -18,6 +18,8 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
 {
     private const int RequestsBefore = 100;
     private const int RequestsAfter = 100;
+    private const double LossPercent = 20;
+    private const int SlowMbit = 20;
 
     /// <summary>A host that is frozen beyond its lease needs a moment more.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
@@ -234,10 +236,8 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
                 case Strike.BreakChannel:
                     _struck = Do(new LabFault.BreakChannel(_lab.Vm.Name, host));
                     break;
-                case Strike.CutLink:
-                    var (one, other) = (HostOf(PairSide.Primary), HostOf(PairSide.Standby));
-                    _struck = await _lab.Cluster.Wires.CutAsync(one, other, cancellation: cancellation).ConfigureAwait(false);
-                    _thaws.Add(AfterAsync(round.FrozenMs, () => _lab.Cluster.Wires.HealAsync(one, other)));
+                case Strike.CutLink or Strike.CutOneWay or Strike.LossyLink or Strike.SlowLink:
+                    await SpoilLinkAsync(host, cancellation).ConfigureAwait(false);
                     break;
                 case Strike.KillEtcd:
                     _struck = Do(new LabFault.EtcdDown(host));
@@ -248,6 +248,18 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
                     _struck = new StruckFault(round.Strike.ToString(), host, UnixMs(), Stopwatch.GetTimestamp(), 0);
                     break;
             }
+        }
+
+        private async Task SpoilLinkAsync(string host, CancellationToken cancellation)
+        {
+            var (wires, other) = (_lab.Cluster.Wires, HostOf(round.Side == PairSide.Primary ? PairSide.Standby : PairSide.Primary));
+            _struck = await (round.Strike switch
+            {
+                Strike.LossyLink => wires.LoseAsync(host, other, LossPercent, cancellation),
+                Strike.SlowLink => wires.SlowAsync(host, other, SlowMbit, cancellation: cancellation),
+                _ => wires.CutAsync(host, other, oneWay: round.Strike == Strike.CutOneWay, cancellation),
+            }).ConfigureAwait(false);
+            _thaws.Add(AfterAsync(round.FrozenMs, () => wires.HealAsync(host, other)));
         }
 
         private async Task PowerOffAsync(string host, CancellationToken cancellation)

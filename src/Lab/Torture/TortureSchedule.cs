@@ -14,6 +14,7 @@ public static class TortureSchedule
     private static readonly int[] FreezesMs = [30, 90, 160, 400, 1500, 7000];
 
     private static readonly Strike[] Fatal = [Strike.PowerOff, Strike.KillQemu, Strike.KillKeeper, Strike.Freeze];
+    private static readonly Strike[] Wire = [Strike.CutOneWay, Strike.LossyLink, Strike.SlowLink];
     private static readonly Strike[] Mild = [Strike.Freeze, Strike.KillAgent];
 
     /// <summary>The kinds of rounds, without numbers and times.</summary>
@@ -21,23 +22,25 @@ public static class TortureSchedule
     [
         .. Of(TorturePath.Steady, PairSide.Primary, [.. Fatal, Strike.KillAgent, Strike.CutLink, Strike.BreakChannel, Strike.KillEtcd]),
         .. Of(TorturePath.Steady, PairSide.Standby, [.. Fatal, Strike.KillAgent, Strike.KillEtcd]),
+        .. Of(TorturePath.Steady, PairSide.Primary, Wire),
+        .. Of(TorturePath.Steady, PairSide.Standby, [Strike.CutOneWay]),
         .. Of(TorturePath.PlannedTakeover, PairSide.Primary, [Strike.None]),
 
         .. Of(TorturePath.Steady, PairSide.Primary, Fatal,
             FaultPoints.Cut, FaultPoints.Shipped, FaultPoints.Resumed, FaultPoints.Acknowledgement, Does<PairEffect.Release>()),
-        .. Of(TorturePath.Steady, PairSide.Primary, [Strike.CutLink], FaultPoints.Cut, FaultPoints.Shipped, FaultPoints.Acknowledgement, Does<PairEffect.Release>()),
+        .. Of(TorturePath.Steady, PairSide.Primary, [Strike.CutLink, Strike.CutOneWay], FaultPoints.Cut, FaultPoints.Shipped, FaultPoints.Acknowledgement, Does<PairEffect.Release>()),
         .. Of(TorturePath.Steady, PairSide.Primary, [Strike.BreakChannel], FaultPoints.Shipped, FaultPoints.Resumed),
         .. Of(TorturePath.Steady, PairSide.Primary, [Strike.DropAnswer], FaultPoints.Acknowledgement),
         .. Of(TorturePath.Steady, PairSide.Standby, Fatal,
             Hears<PairEvent.EpochWhole>(), Does<PairEffect.Acknowledge>(), FaultPoints.Acknowledged),
-        .. Of(TorturePath.Steady, PairSide.Standby, [Strike.CutLink], Hears<PairEvent.EpochWhole>(), Does<PairEffect.Acknowledge>(), FaultPoints.Acknowledged),
+        .. Of(TorturePath.Steady, PairSide.Standby, [Strike.CutLink, Strike.CutOneWay], Hears<PairEvent.EpochWhole>(), Does<PairEffect.Acknowledge>(), FaultPoints.Acknowledged),
 
         .. Of(TorturePath.PlannedTakeover, PairSide.Primary, Fatal,
             Does<PairEffect.CutFinal>(), Hears<PairEvent.FinalCut>(), Does<PairEffect.TellTakeNow>(), Does<PairEffect.WatchRole>()),
         .. Of(TorturePath.PlannedTakeover, PairSide.Standby, Fatal,
             Hears<PairEvent.TakeNow>(), Swaps(RoleState.Taking), Does<PairEffect.Load>(), FaultPoints.Loading, FaultPoints.Loaded, Swaps(RoleState.Running)),
-        .. Of(TorturePath.PlannedTakeover, PairSide.Primary, [Strike.CutLink], Does<PairEffect.CutFinal>(), Does<PairEffect.TellTakeNow>(), Does<PairEffect.WatchRole>()),
-        .. Of(TorturePath.PlannedTakeover, PairSide.Standby, [Strike.CutLink], Hears<PairEvent.TakeNow>(), Swaps(RoleState.Taking), FaultPoints.Loaded, Swaps(RoleState.Running)),
+        .. Of(TorturePath.PlannedTakeover, PairSide.Primary, [Strike.CutLink, .. Wire], Does<PairEffect.CutFinal>(), Does<PairEffect.TellTakeNow>(), Does<PairEffect.WatchRole>()),
+        .. Of(TorturePath.PlannedTakeover, PairSide.Standby, [Strike.CutLink, Strike.CutOneWay], Hears<PairEvent.TakeNow>(), Swaps(RoleState.Taking), FaultPoints.Loaded, Swaps(RoleState.Running)),
         .. Of(TorturePath.PlannedTakeover, PairSide.Standby, [Strike.KillEtcd], Swaps(RoleState.Taking), Swaps(RoleState.Running)),
         .. Of(TorturePath.PlannedTakeover, PairSide.Standby, [Strike.DropAnswer],
             FaultPoints.SwapAnswer(nameof(RoleState.Taking)), FaultPoints.SwapAnswer(nameof(RoleState.Running))),
@@ -58,6 +61,7 @@ public static class TortureSchedule
         .. Of(TorturePath.Protecting, PairSide.Primary, [Strike.KillKeeper, Strike.Freeze],
             Hears<PairEvent.FirstCut>(), Swaps(RoleState.Protected), Does<PairEffect.TellProtected>()),
         .. Of(TorturePath.Protecting, PairSide.Primary, [Strike.DropAnswer], FaultPoints.SwapAnswer(nameof(RoleState.Protected))),
+        .. Of(TorturePath.Protecting, PairSide.Primary, Wire, Hears<PairEvent.FirstCut>(), Swaps(RoleState.Protected)),
         .. Of(TorturePath.Protecting, PairSide.Standby, Fatal, Does<PairEffect.Rehearse>(), Does<PairEffect.Acknowledge>(), Hears<PairEvent.ProtectionTold>()),
     ];
 
