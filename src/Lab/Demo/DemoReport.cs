@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Pollux.Lab.Bench;
 
 namespace Pollux.Lab.Demo;
 
@@ -9,6 +10,10 @@ public sealed record DemoReport(
     string QemuVersion, string Accelerator, string Fault, string Trigger, string Outcome,
     DemoCheckpoints Checkpoints, DemoClient Client, DemoTakeover? Takeover, IReadOnlyList<DemoReport>? Rounds)
 {
+    /// <summary>Where it ran; null in each of several rounds.</summary>
+    [JsonPropertyOrder(-1)]
+    public BenchHost? Host { get; init; }
+
     /// <summary>Nothing was lost and the client's connection lived.</summary>
     [JsonIgnore]
     public bool IsGood => Client is { Lost: 0, WrongAnswers: 0, ConnectionSurvived: true };

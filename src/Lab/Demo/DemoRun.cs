@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Pollux.Cluster.Api;
 using Pollux.Cluster.Keepers;
 using Pollux.Core;
+using Pollux.Lab.Bench;
 using Pollux.Lab.Faults;
 using Pollux.Lab.Load;
 using Pollux.Lab.Vms;
@@ -25,8 +26,6 @@ public sealed class DemoRun
     /// <summary>The load goes on for so long after the first answer, and after a thaw: a late harm shows.</summary>
     private static readonly TimeSpan Afterwards = TimeSpan.FromSeconds(2);
 
-    /// <summary>A reply that left before the fault may be read by a busy client so much later.</summary>
-
     private readonly LabCluster _lab;
     private readonly DemoSettings _settings;
     private readonly IProgress<string> _progress;
@@ -40,7 +39,7 @@ public sealed class DemoRun
     public static async Task<(DemoReport Report, DemoTimeline? Timeline)> RunAsync(
         LabCluster lab, DemoSettings settings, IProgress<string> progress, CancellationToken cancellation)
     {
-        var demo = new DemoRun(lab, settings, progress);
+        var (demo, host) = (new DemoRun(lab, settings, progress), BenchHost.Here());
         var rounds = new List<DemoReport>();
         DemoTimeline? timeline = null;
         await demo.StartGuestAsync(cancellation).ConfigureAwait(false);
@@ -49,7 +48,7 @@ public sealed class DemoRun
             (var report, timeline) = await demo.RoundAsync(round, cancellation).ConfigureAwait(false);
             rounds.Add(report);
         }
-        return (DemoSummary.Of(rounds), timeline);
+        return (DemoSummary.Of(rounds) with { Host = host }, timeline);
     }
 
     private async Task StartGuestAsync(CancellationToken cancellation)
