@@ -12,7 +12,7 @@ namespace Pollux.Keeper;
 /// <content>The side that waits, and takes over.</content>
 internal sealed partial class KeeperProcess
 {
-    private static readonly TimeSpan RunningWithin = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan RunningWithin = TimeSpan.FromSeconds(5);
     private StandbySide? _standby;
 
     /// <summary>What the guest had said last, and the world may not have heard.</summary>
@@ -90,8 +90,7 @@ internal sealed partial class KeeperProcess
     /// <exception cref="PolluxException">It does not run.</exception>
     private async Task RequireRunningAsync(Guest guest)
     {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(_leaving.Token);
-        patience.CancelAfter(RunningWithin);
+        using var patience = new WatchedPatience(RunningWithin, _leaving.Token);
         try
         {
             string? status;
@@ -100,7 +99,7 @@ internal sealed partial class KeeperProcess
                 var answer = await guest.Qmp.ExecuteAsync("query-status", null, patience.Token).ConfigureAwait(false);
                 status = answer.GetProperty("status").GetString();
             }
-            while (status is "inmigrate" or "paused" && !patience.IsCancellationRequested);
+            while (status is "inmigrate" or "paused" && !patience.Token.IsCancellationRequested);
             if (status != "running")
             {
                 throw new PolluxException($"the guest does not run after its state was loaded: QEMU says '{status}'");

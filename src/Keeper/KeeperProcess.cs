@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.Sockets;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
@@ -24,6 +25,8 @@ internal sealed partial class KeeperProcess : IPairEdge
 {
     private static readonly TimeSpan TakeoverPatience = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LastWordsWithin = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan AdoptWithin = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan AdoptAgain = TimeSpan.FromSeconds(1);
     private static readonly Epoch FirstHeldEpoch = new(1);
 
     private readonly Machine _machine;
@@ -222,17 +225,19 @@ internal sealed partial class KeeperProcess : IPairEdge
         Guest guest;
         try
         {
-            guest = await AttachAsync(process).ConfigureAwait(false);
+            guest = await (adopt ? AttachWhileItLivesAsync(process) : AttachAsync(process)).ConfigureAwait(false);
         }
         catch
         {
             process.Kill();
             throw;
         }
+        var hasShutDown = false;
         if (adopt)
         {
             await CheckpointChannel.EndColoAsync(guest.Qmp, _leaving.Token).ConfigureAwait(false);
             await StrayMigration.EndAsync(guest.Qmp, _leaving.Token).ConfigureAwait(false);
+            hasShutDown = await HasShutDownAsync(guest).ConfigureAwait(false);
         }
         if (_loop.State.Phase != PairPhase.Alone)
         {
@@ -245,7 +250,36 @@ internal sealed partial class KeeperProcess : IPairEdge
         guest.Listen();
         _guest = guest; // last: from now on it may be protected
         KeeperLog.Say($"QEMU {process.Pid} runs the guest");
+        if (hasShutDown)
+        {
+            KeeperLog.Say("the guest has shut down while it had no keeper");
+            _guestShutDown = true;
+            Stop();
+        }
     }
+
+    /// <summary>The only copy of the guest: what a host lacks for a moment (a bridge, a descriptor) must not end it.</summary>
+    private async Task<Guest> AttachWhileItLivesAsync(QemuProcess process)
+    {
+        var begin = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return await AttachAsync(process).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is PolluxException or OperationCanceledException && !process.Exited.IsCompleted && !_leaving.IsCancellationRequested
+                && _loop.State.Phase == PairPhase.Alone && Stopwatch.GetElapsedTime(begin) < AdoptWithin)
+            {
+                KeeperLog.Say($"cannot take charge of QEMU {process.Pid} yet: {e.Message}");
+                await Task.Delay(AdoptAgain, _leaving.Token).ConfigureAwait(false);
+            }
+        }
+    }
+
+    /// <summary>Its word of that was heard by nobody, when it had no keeper.</summary>
+    private async Task<bool> HasShutDownAsync(Guest guest) =>
+        (await guest.Qmp.ExecuteAsync("query-status", null, _leaving.Token).ConfigureAwait(false)).GetProperty("status").GetString() == "shutdown";
 
     private async Task<Guest> AttachAsync(QemuProcess process)
     {

@@ -35,7 +35,7 @@ internal static class Reconciler
         }
         if (vm.Record is null)
         {
-            return (new VmMemory(), Bury(name, local));
+            return (new VmMemory(), Bury(view, vm, local));
         }
         if (RunsHere(view, vm))
         {
@@ -76,11 +76,12 @@ internal static class Reconciler
     /// <summary>
     /// Only a stopped VM can be deleted, so a guest that runs without a record is a fault of the store, and runs on.
     /// </summary>
-    private static AgentAction? Bury(VmName name, LocalVm local) => local switch
+    private static AgentAction? Bury(ClusterView view, VmView vm, LocalVm local) => local switch
     {
         { KeeperLives: true, Keeper: null or { Side: "primary" } } => null,
-        { KeeperLives: true } => Forget(name, local, "the VM was deleted"),
-        { HasDirectory: true } => new AgentAction.ClearRemains(name),
+        { OrphanLives: true } when vm.Role?.Primary.Host == view.Me => null,
+        { KeeperLives: true } => Forget(vm.Name, local, "the VM was deleted"),
+        { HasDirectory: true } => new AgentAction.ClearRemains(vm.Name),
         _ => null,
     };
 

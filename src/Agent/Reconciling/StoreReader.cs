@@ -60,8 +60,9 @@ internal static class StoreReader
                 endpoints.ToDictionary(e => e.Host),
                 RoleRevision: role?.ModRevision ?? 0);
         }
-        catch (PolluxException e)
+        catch (Exception e) when (e is PolluxException or ArgumentException)
         {
+            // Two endpoints that name the same host are no dictionary.
             return VmView.Unknown(name) with { Damage = e.Message };
         }
     }

@@ -40,20 +40,24 @@ internal sealed record Machine(KeeperConfig Config, VmSpec Spec, QemuVersion Ver
     }
 
     /// <summary>
-    /// Creates the RAM file, all of it present, and starts QEMU on it. The map stays the caller's; the record for a successor is
-    /// written.
+    /// Creates the RAM file, all of it present, and starts QEMU on it. The map stays the caller's. The record for a successor is written before there is
+    /// anything to find, and again when the process is known.
     /// </summary>
     public (QemuProcess Process, MemoryMap Ram) Start(QemuSide side)
     {
+        var record = new QemuRecord(QemuRecord.NotKnownYet, RamFile, Moves: side == QemuSide.Destination);
+        Directory.WriteRecord(record);
         var ram = MemoryMap.CreateFile(RamFile, RamBytes);
+        QemuProcess? process = null;
         try
         {
-            var process = Launch(side, Directory.PathsOf(RamFile));
-            Directory.WriteRecord(new QemuRecord(process.Pid, RamFile, Moves: side == QemuSide.Destination));
+            process = Launch(side, Directory.PathsOf(RamFile));
+            Directory.WriteRecord(record with { Pid = process.Pid });
             return (process, ram);
         }
         catch
         {
+            process?.Kill();
             ram.Dispose();
             File.Delete(RamFile);
             throw;

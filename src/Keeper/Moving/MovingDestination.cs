@@ -78,7 +78,7 @@ internal sealed class MovingDestination : IAsyncDisposable
     /// <exception cref="PolluxException">It does not run, or not in time.</exception>
     public async Task RunAsync(TimeSpan within)
     {
-        using var patience = new CancellationTokenSource(within);
+        using var patience = new WatchedPatience(within);
         try
         {
             await _incoming.RunAsync(patience.Token).ConfigureAwait(false);

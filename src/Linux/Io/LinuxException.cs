@@ -17,8 +17,11 @@ public sealed class LinuxException : PolluxException
 /// <summary>The errno values that callers tell apart (asm-generic/errno-base.h, errno.h).</summary>
 public static class Errno
 {
+    public const int NoEntry = 2;
+    public const int NoSuchProcess = 3;
     public const int Interrupted = 4;
     public const int Again = 11;
     public const int Busy = 16;
+    public const int Invalid = 22;
     public const int NoSpace = 28;
 }

@@ -18,11 +18,16 @@ public sealed partial class ProcessHandle : IDisposable
 
     public int Pid { get; }
 
-    /// <summary>Null when there is no such process.</summary>
+    /// <summary>Null when there is no such process (the number may be that of a thread).</summary>
+    /// <exception cref="LinuxException">It cannot be known: no descriptor is left.</exception>
     public static ProcessHandle? TryOpen(int pid)
     {
         var fd = syscall2(SyscallPidfdOpen, pid, 0);
-        return fd < 0 ? null : new ProcessHandle(pid, new SafeFileHandle((nint)fd, ownsHandle: true));
+        if (fd < 0)
+        {
+            return Marshal.GetLastPInvokeError() is Errno.NoSuchProcess or Errno.NoEntry or Errno.Invalid ? null : throw LinuxException.Last("pidfd_open", $"of process {pid}");
+        }
+        return new ProcessHandle(pid, new SafeFileHandle((nint)fd, ownsHandle: true));
     }
 
     /// <summary>Waits for the end of the process.</summary>

@@ -1,14 +1,17 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
+using Pollux.Linux.Io;
 
 namespace Pollux.Linux.Processes;
 
-/// <summary>What /proc says of processes, and signals to them. Every question about a process that is gone gives null or false.</summary>
+/// <summary>
+/// What /proc says of processes, and signals to them. Every question about a process that is gone gives null or false; one that cannot be answered (no
+/// descriptor left to look with) throws <see cref="IOException"/>, since who cannot look knows of nobody's death.
+/// </summary>
 public static partial class ProcessTable
 {
     public const int Kill = 9;
-    private const int NoSuchProcess = 3; // ESRCH
 
     /// <summary>The process's id in its own innermost PID namespace (1: it is that namespace's init).</summary>
     public static int? InnermostId(int processId) =>
@@ -23,24 +26,30 @@ public static partial class ProcessTable
     public static IReadOnlyList<string>? ArgumentsOf(int processId) =>
         Read(processId, "cmdline")?.Split('\0', StringSplitOptions.RemoveEmptyEntries);
 
+    /// <summary>Whether an argument of it contains this.</summary>
+    public static bool Mentions(int processId, string text) => Read(processId, "cmdline")?.Contains(text, StringComparison.Ordinal) == true;
+
+    /// <summary>All of this namespace, of which an argument contains this.</summary>
+    public static IReadOnlyList<int> FindMentioning(string text) =>
+    [
+        .. Directory.EnumerateDirectories("/proc").Select(Path.GetFileName).Where(n => char.IsAsciiDigit(n![0])).Select(n => int.Parse(n!, CultureInfo.InvariantCulture))
+            .Where(id => id != Environment.ProcessId && Mentions(id, text)),
+    ];
+
     /// <summary>False when it is gone or a zombie.</summary>
     public static bool IsAlive(int processId) => Read(processId, "stat") is { } stat && stat[(stat.LastIndexOf(')') + 2)..][0] is not ('Z' or 'X');
 
     /// <summary>
     /// It is gone, or on its way: a process that is being killed loses its memory, and with it its arguments, before the kernel tells its exit.
-    /// False when that cannot be known (no descriptor left to look with): who does not know does not call it dead.
+    /// False when that cannot be known.
     /// </summary>
     public static bool HasLostItsMemory(int processId)
     {
         try
         {
-            return File.ReadAllBytes($"/proc/{processId}/cmdline").Length == 0;
+            return Read(processId, "cmdline") is null or "";
         }
-        catch (IOException e)
-        {
-            return e is FileNotFoundException or DirectoryNotFoundException || e.HResult == NoSuchProcess;
-        }
-        catch (UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return false;
         }
@@ -58,11 +67,7 @@ public static partial class ProcessTable
         {
             return File.ReadAllText($"/proc/{processId}/{file}", Encoding.Latin1);
         }
-        catch (IOException)
-        {
-            return null;
-        }
-        catch (UnauthorizedAccessException)
+        catch (IOException e) when (e is FileNotFoundException or DirectoryNotFoundException || e.HResult == Errno.NoSuchProcess)
         {
             return null;
         }

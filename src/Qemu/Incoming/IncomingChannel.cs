@@ -40,7 +40,7 @@ public sealed class IncomingChannel : IDisposable
     {
         var stream = new ArrayBufferWriter<byte>(deviceState.Length + (1 << 20));
         TakeoverStream.Compose(stream, machineType, blocks, deviceState);
-        using var deadline = new CancellationTokenSource(within);
+        using var deadline = new WatchedPatience(within);
         try
         {
             Send(stream.WrittenSpan, deadline.Token);

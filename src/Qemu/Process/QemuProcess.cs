@@ -54,9 +54,18 @@ public sealed class QemuProcess : IDisposable
         }
         File.WriteAllText(launch.Log, "");
         var process = System.Diagnostics.Process.Start(start) ?? throw new PolluxException($"{launch.Binary} cannot be started");
-        var handle = ProcessHandle.TryOpen(process.Id)
-            ?? throw new PolluxException($"{launch.Binary} ended at once: {LastWords(launch.Log)}", $"see {launch.Log}");
-        return new QemuProcess(handle, launch.Log);
+        try
+        {
+            var handle = ProcessHandle.TryOpen(process.Id)
+                ?? throw new PolluxException($"{launch.Binary} ended at once: {LastWords(launch.Log)}", $"see {launch.Log}");
+            return new QemuProcess(handle, launch.Log);
+        }
+        catch
+        {
+            // Nobody would know of it.
+            process.Kill();
+            throw;
+        }
     }
 
     /// <summary>Takes charge of a QEMU that another keeper started; null when it is gone.</summary>

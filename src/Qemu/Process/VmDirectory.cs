@@ -2,12 +2,17 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Pollux.Core;
 using Pollux.Linux.Io;
+using Pollux.Linux.Processes;
 
 namespace Pollux.Qemu.Process;
 
 /// <summary>What a keeper leaves behind for its successor: the QEMU that it started. Written before QEMU runs its first instruction of the guest.</summary>
 /// <param name="Moves">Its guest is on the way here, or was handed over to another host: until that is decided it may be the only copy, whatever the role says.</param>
-public sealed record QemuRecord(int Pid, string RamFile, bool Moves = false);
+public sealed record QemuRecord(int Pid, string RamFile, bool Moves = false)
+{
+    /// <summary>It is being started: nothing that its guest did was heard.</summary>
+    public const int NotKnownYet = 0;
+}
 
 /// <summary>A VM's run directory. Who holds its lock is the VM's keeper on this host; nobody else touches what is in it.</summary>
 public sealed class VmDirectory : IDisposable
@@ -92,17 +97,24 @@ public sealed class VmDirectory : IDisposable
         {
             return null;
         }
-        // Opened first, looked at then: the number cannot change hands in between.
-        if (CommandLineOf(record.Pid).Contains(record.RamFile, StringComparison.Ordinal))
+        var isIt = false;
+        try
         {
-            return process;
+            // Opened first, looked at then: the number cannot change hands in between.
+            isIt = ProcessTable.Mentions(record.Pid, record.RamFile);
+            return isIt ? process : null;
         }
-        process.Dispose();
-        return null;
+        finally
+        {
+            if (!isIt)
+            {
+                process.Dispose();
+            }
+        }
     }
 
     /// <summary>Whether a dead keeper's QEMU still runs.</summary>
-    public bool HasOrphan() => ReadRecord() is { } record && CommandLineOf(record.Pid).Contains(record.RamFile, StringComparison.Ordinal);
+    public bool HasOrphan() => ReadRecord() is { } record && ProcessTable.Mentions(record.Pid, record.RamFile);
 
     /// <summary>Kills what a dead keeper left and removes its files.</summary>
     public async Task ClearAsync()
@@ -114,6 +126,11 @@ public sealed class VmDirectory : IDisposable
         }
         if (ReadRecord() is { } record)
         {
+            if (record.Pid == QemuRecord.NotKnownYet)
+            {
+                // Its keeper died as it started it.
+                ProcessTable.FindMentioning(record.RamFile).ToList().ForEach(p => ProcessTable.TrySignal(p, ProcessTable.Kill));
+            }
             File.Delete(record.RamFile);
             File.Delete(System.IO.Path.Combine(Path, Record));
         }
@@ -128,18 +145,6 @@ public sealed class VmDirectory : IDisposable
     }
 
     public void Dispose() => _lock.Dispose();
-
-    private static string CommandLineOf(int pid)
-    {
-        try
-        {
-            return File.ReadAllText($"/proc/{pid}/cmdline");
-        }
-        catch (IOException)
-        {
-            return "";
-        }
-    }
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]

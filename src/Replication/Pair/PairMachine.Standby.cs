@@ -34,7 +34,7 @@ public static partial class PairMachine
 
         (PairPhase.Confirming, PairEvent.QemuExited exited) => Stay(s with { GuestDied = exited.Why }),
 
-        (PairPhase.Waiting or PairPhase.Receiving or PairPhase.Ready or PairPhase.Standing, PairEvent.QemuExited exited) => Leave(
+        (PairPhase.Waiting or PairPhase.Receiving or PairPhase.Ready or PairPhase.Standing or PairPhase.Deciding, PairEvent.QemuExited exited) => Leave(
             s, $"the standby's QEMU died: {exited.Why}", new PairEffect.TellDismiss($"its QEMU died: {exited.Why}")),
         (PairPhase.Waiting or PairPhase.Receiving or PairPhase.Ready or PairPhase.Standing or PairPhase.Deciding, PairEvent.Dismissed dismissed) =>
             Leave(s, dismissed.Why),

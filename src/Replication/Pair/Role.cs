@@ -53,6 +53,6 @@ public sealed record Role(long Term, RoleState State, Member Primary, Member? St
     }
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, RespectRequiredConstructorParameters = true)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(Role))]
 internal sealed partial class RoleJson : JsonSerializerContext;

@@ -234,6 +234,10 @@ public sealed class ReconcilerTests
         Assert.Null(new Scene { Record = null, Local = Alone() }.DecideUntilAction(withinMs: 60_000).Action);
 
     [Fact]
+    public void StoreLostTheRecord_KeeperDies_TheGuestIsLeft() =>
+        Assert.Null(new Scene { Record = null, Role = RoleOf(RoleState.Running, H1), Local = Orphan }.DecideUntilAction(withinMs: 60_000).Action);
+
+    [Fact]
     public void StoreHoldsGarbage_NothingIsDone_AndSaid()
     {
         var scene = new Scene { Record = null, Damage = "the role key holds no role", Local = Remains };
