@@ -18,7 +18,7 @@ public sealed class TortureTests(ITestOutputHelper output)
     [Trait("Suite", "long")]
     public Task Pair_TorturedInEveryWay_KeepsEveryPromise() => PlayAsync(seed: 5, TortureSchedule.Of(5, TortureSchedule.Kinds.Count));
 
-    /// <summary>A thousand rounds, over two hours by reckoning.</summary>
+    /// <summary>Thirteen hundred rounds, some three hours by reckoning.</summary>
     [Fact]
     [Trait("Suite", "long")]
     public Task Pair_TorturedAHundredTimesByEachFault_KeepsEveryPromise() => PlayAsync(seed: 6, TortureSchedule.OfEach(6, 100));
