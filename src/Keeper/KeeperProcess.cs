@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net.Sockets;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Security;
@@ -49,6 +48,9 @@ internal sealed partial class KeeperProcess : IPairEdge
     private volatile bool _stopWanted;
     private volatile bool _powerDownAsked;
     private volatile bool _guestShutDown;
+
+    /// <summary>Takes charge of a QEMU that it did not start.</summary>
+    private volatile bool _adopts;
 
     private KeeperProcess(Machine machine, QemuProcess? orphan, EtcdStore store, PeerTls tls)
     {
@@ -261,15 +263,18 @@ internal sealed partial class KeeperProcess : IPairEdge
     /// <summary>The only copy of the guest: what a host lacks for a moment (a bridge, a descriptor) must not end it.</summary>
     private async Task<Guest> AttachWhileItLivesAsync(QemuProcess process)
     {
-        var begin = Stopwatch.GetTimestamp();
+        using var patience = new WatchedPatience(AdoptWithin, _leaving.Token);
+        _adopts = true;
         while (true)
         {
             try
             {
-                return await AttachAsync(process).ConfigureAwait(false);
+                var guest = await AttachAsync(process).ConfigureAwait(false);
+                _adopts = false;
+                return guest;
             }
-            catch (Exception e) when (e is PolluxException or OperationCanceledException && !process.Exited.IsCompleted && !_leaving.IsCancellationRequested
-                && _loop.State.Phase == PairPhase.Alone && Stopwatch.GetElapsedTime(begin) < AdoptWithin)
+            catch (Exception e) when (e is PolluxException or OperationCanceledException && !process.Exited.IsCompleted && !patience.Token.IsCancellationRequested
+                && _loop.State.Phase == PairPhase.Alone)
             {
                 KeeperLog.Say($"cannot take charge of QEMU {process.Pid} yet: {e.Message}");
                 await Task.Delay(AdoptAgain, _leaving.Token).ConfigureAwait(false);

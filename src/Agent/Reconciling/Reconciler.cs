@@ -15,8 +15,8 @@ internal static class Reconciler
     private const double PatienceMs = 3_000;
     private const double AskAgainMs = 10_000;
 
-    /// <summary>A destination gives a guest back that does not run there within ten seconds.</summary>
-    private const double MoveDecidedMs = 15_000;
+    /// <summary>A destination gives a guest back that does not run there within ten seconds of its own host's time, which on a busy host last longer.</summary>
+    private const double MoveDecidedMs = 30_000;
     private const double PrepareWithinMs = 60_000;
 
     /// <summary>Between asking a keeper to protect and seeing it do so.</summary>
@@ -79,7 +79,7 @@ internal static class Reconciler
     private static AgentAction? Bury(ClusterView view, VmView vm, LocalVm local) => local switch
     {
         { KeeperLives: true, Keeper: null or { Side: "primary" } } => null,
-        { OrphanLives: true } when vm.Role?.Primary.Host == view.Me => null,
+        { OrphanLives: true } when vm.Role is { State: not RoleState.Stopped } role && role.Primary.Host == view.Me => null,
         { KeeperLives: true } => Forget(vm.Name, local, "the VM was deleted"),
         { HasDirectory: true } => new AgentAction.ClearRemains(vm.Name),
         _ => null,
@@ -161,8 +161,9 @@ internal static class Reconciler
         }
         var start = (vm.Role?.State, local.OrphanLives) switch
         {
-            (not null, true) => KeeperStart.Adopt,
+            // Whatever is left of a guest that was stopped is not the one that is to be started.
             (null or RoleState.Stopped, _) => KeeperStart.Primary,
+            (_, true) => KeeperStart.Adopt,
             // The last commit may be with the standby. Its host takes over, or says that it has nothing any more; time proves neither.
             (RoleState.Taking or RoleState.Protected, _) => (KeeperStart?)null,
             _ => view.Now - dead >= PatienceMs ? KeeperStart.Primary : null,

@@ -7,7 +7,7 @@ namespace Pollux.Linux.Processes;
 
 /// <summary>
 /// What /proc says of processes, and signals to them. Every question about a process that is gone gives null or false; one that cannot be answered (no
-/// descriptor left to look with) throws <see cref="IOException"/>, since who cannot look knows of nobody's death.
+/// descriptor left to look with) throws <see cref="IOException"/> (or <see cref="UnauthorizedAccessException"/>), since who cannot look knows of nobody's death.
 /// </summary>
 public static partial class ProcessTable
 {

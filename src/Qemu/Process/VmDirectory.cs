@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Pollux.Core;
@@ -19,6 +20,8 @@ public sealed class VmDirectory : IDisposable
 {
     private const string Record = "qemu.json";
     private static readonly TimeSpan LockPatience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan EndWithin = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(20);
     private readonly FileLock _lock;
 
     private VmDirectory(string path, FileLock taken) => (Path, _lock) = (path, taken);
@@ -121,15 +124,14 @@ public sealed class VmDirectory : IDisposable
     {
         if (FindOrphan() is { } orphan)
         {
-            await orphan.KillAsync(TimeSpan.FromSeconds(10)).ConfigureAwait(false);
+            await orphan.KillAsync(EndWithin).ConfigureAwait(false);
             orphan.Dispose();
         }
         if (ReadRecord() is { } record)
         {
             if (record.Pid == QemuRecord.NotKnownYet)
             {
-                // Its keeper died as it started it.
-                ProcessTable.FindMentioning(record.RamFile).ToList().ForEach(p => ProcessTable.TrySignal(p, ProcessTable.Kill));
+                await KillNamelessAsync(record.RamFile).ConfigureAwait(false);
             }
             File.Delete(record.RamFile);
             File.Delete(System.IO.Path.Combine(Path, Record));
@@ -145,6 +147,18 @@ public sealed class VmDirectory : IDisposable
     }
 
     public void Dispose() => _lock.Dispose();
+
+    /// <summary>Ends a QEMU whose keeper died as it started it, and waits until its memory is free.</summary>
+    private static async Task KillNamelessAsync(string ramFile)
+    {
+        for (var begin = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begin) < EndWithin && ProcessTable.FindMentioning(ramFile) is { Count: > 0 } found; await Task.Delay(LookAgain).ConfigureAwait(false))
+        {
+            foreach (var process in found)
+            {
+                ProcessTable.TrySignal(process, ProcessTable.Kill);
+            }
+        }
+    }
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]

@@ -88,6 +88,14 @@ public sealed class ReconcilerTests
         Assert.Equal(KeeperStart.Adopt, Assert.IsType<AgentAction.StartKeeper>(scene.Decide()).Start);
     }
 
+    /// <summary>Its keeper had won the stop, and died before it killed QEMU; the user has started the VM since.</summary>
+    [Fact]
+    public void Primary_QemuOutlivedTheStop_StartsAnew()
+    {
+        var scene = new Scene { Role = RoleOf(RoleState.Stopped, H1), Local = Orphan };
+        Assert.Equal(KeeperStart.Primary, Assert.IsType<AgentAction.StartKeeper>(scene.Decide()).Start);
+    }
+
     [Theory]
     [InlineData(RoleState.Running)]
     [InlineData(RoleState.Stopped)]
@@ -102,9 +110,9 @@ public sealed class ReconcilerTests
     public void NotPrimary_TheGuestMoved_IsRemovedAfterAWhile()
     {
         var scene = new Scene { Role = RoleOf(RoleState.Running, H2), Local = Orphan with { Attempt = 5, OrphanMoves = true } };
-        var (action, after) = scene.DecideUntilAction(withinMs: 30_000);
+        var (action, after) = scene.DecideUntilAction(withinMs: 60_000);
         Assert.Equal(new AgentAction.ClearRemains(Redis), action);
-        Assert.Equal(15_000, after);
+        Assert.Equal(30_000, after);
     }
 
     [Fact]
