@@ -21,6 +21,7 @@ internal sealed class SourceQemu : IDisposable
     private const int ThrottleHeld = 1;
 
     private static readonly TimeSpan ConnectPatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan UndoPatience = TimeSpan.FromSeconds(20);
     private readonly QmpSession _qmp;
     private readonly SemaphoreSlim _changed = new(0, 1);
     private long _stoppedMicros;
@@ -54,6 +55,8 @@ internal sealed class SourceQemu : IDisposable
         }
         catch (Exception e)
         {
+            // The order may have been carried out, though nobody heard of it or took the connection: nobody else would end that migration.
+            await UndoAsync(options.Qmp).ConfigureAwait(false);
             qemu.Dispose();
             throw e switch
             {
@@ -65,6 +68,19 @@ internal sealed class SourceQemu : IDisposable
         finally
         {
             File.Delete(options.SocketPath);
+        }
+    }
+
+    private static async Task UndoAsync(QmpSession qmp)
+    {
+        using var patience = new CancellationTokenSource(UndoPatience);
+        try
+        {
+            await StrayMigration.EndAsync(qmp, patience.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is PolluxException or OperationCanceledException)
+        {
+            // QEMU is gone or hangs: its owner sees that too.
         }
     }
 

@@ -89,8 +89,7 @@ public sealed class CheckpointChannel : IDisposable
             await qmp.ExecuteAsync("migrate-set-capabilities", new JsonObject { ["capabilities"] = capabilities }, cancellation).ConfigureAwait(false);
             // max-bandwidth would throttle checkpoints as well; QEMU takes at most 2^63-1 bytes/s, this is 100 GB/s.
             await qmp.ExecuteAsync("migrate-set-parameters", new JsonObject { ["x-checkpoint-delay"] = intervalMs, ["max-bandwidth"] = 100_000_000_000, ["downtime-limit"] = DefaultDowntimeLimitMs }, cancellation).ConfigureAwait(false);
-            await MigrateAsync(qmp, socketPath, cancellation).ConfigureAwait(false);
-            var socket = await listener.AcceptAsync(cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(5), cancellation).ConfigureAwait(false);
+            var socket = await ConnectedAsync(qmp, listener, socketPath, cancellation).ConfigureAwait(false);
             socket.Blocking = true;
             var channel = new CheckpointChannel(qmp, socket, version);
             channel.SetInterval(intervalMs, apply: false);
@@ -107,6 +106,35 @@ public sealed class CheckpointChannel : IDisposable
         finally
         {
             File.Delete(socketPath);
+        }
+    }
+
+    private static async Task<Socket> ConnectedAsync(QmpSession qmp, Socket listener, string socketPath, CancellationToken cancellation)
+    {
+        try
+        {
+            await MigrateAsync(qmp, socketPath, cancellation).ConfigureAwait(false);
+            return await listener.AcceptAsync(cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(5), cancellation).ConfigureAwait(false);
+        }
+        catch
+        {
+            // The order may have been carried out, though nobody heard of it or took the connection: nobody else would end that.
+            await UndoAsync(qmp).ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    private static async Task UndoAsync(QmpSession qmp)
+    {
+        using var patience = new CancellationTokenSource(ClearingPatience);
+        try
+        {
+            await qmp.ExecuteAsync("migrate_cancel", null, patience.Token).ConfigureAwait(false);
+            await EndColoAsync(qmp, patience.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is PolluxException or OperationCanceledException)
+        {
+            // QEMU is gone or hangs: its owner sees that too.
         }
     }
 
