@@ -118,7 +118,7 @@ internal sealed partial class KeeperProcess
     /// <summary>Asks the guest to power down, or kills it. Answers when it is gone.</summary>
     private async Task StopAsync(bool force, CancellationToken cancellation)
     {
-        if (!force && _adopts && _guest is null)
+        if (!force && _guest is null && _machine.Config.Start == KeeperStart.Adopt)
         {
             throw new PolluxException($"{_machine.Spec.Name} runs, but cannot be asked to power down yet: its keeper has died, and another one takes charge", "try again in a moment, or stop it with --force");
         }

@@ -5,6 +5,7 @@ using Pollux.Core;
 using Pollux.Keeper.Guests;
 using Pollux.Migration.Policies;
 using Pollux.Migration.Streaming;
+using Pollux.Qemu.Outgoing;
 using Pollux.Replication.Link;
 using Pollux.Replication.Pair;
 using Pollux.Wire;

@@ -7,6 +7,7 @@ using Pollux.Lab.Layout;
 using Pollux.Lab.Load;
 using Pollux.Linux.Memory;
 using Pollux.Qemu.Checkpointing;
+using Pollux.Qemu.Outgoing;
 using Pollux.Qemu.Process;
 using Pollux.Qemu.Qmp;
 using Pollux.Qemu.Spec;
@@ -130,7 +131,7 @@ public sealed class CheckpointBench : IAsyncDisposable
             await qmp.ExecuteAsync("migrate-set-capabilities", new JsonObject { ["capabilities"] = capabilities }, cancellation).ConfigureAwait(false);
             await qmp.ExecuteAsync(
                 "migrate-set-parameters", new JsonObject { ["x-checkpoint-delay"] = _settings.IntervalMs, ["max-bandwidth"] = 100_000_000_000 }, cancellation).ConfigureAwait(false);
-            await CheckpointChannel.MigrateAsync(qmp, paths.Channel, cancellation).ConfigureAwait(false);
+            await OutgoingStream.OrderAsync(qmp, paths.Channel, cancellation).ConfigureAwait(false);
             await TurnAsync(cancellation).ConfigureAwait(false);
             await CheckpointChannel.EndColoAsync(qmp, cancellation).ConfigureAwait(false);
             var said = await floor.StandardOutput.ReadLineAsync(cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(5), cancellation).ConfigureAwait(false);

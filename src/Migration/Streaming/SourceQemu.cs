@@ -2,8 +2,7 @@ using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using Pollux.Core;
 using Pollux.Migration.Policies;
-using Pollux.Qemu.Checkpointing;
-using Pollux.Qemu.Process;
+using Pollux.Qemu.Outgoing;
 using Pollux.Qemu.Qmp;
 
 namespace Pollux.Migration.Streaming;
@@ -20,8 +19,6 @@ internal sealed class SourceQemu : IDisposable
     private const int ThrottleMax = 99;
     private const int ThrottleHeld = 1;
 
-    private static readonly TimeSpan ConnectPatience = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan UndoPatience = TimeSpan.FromSeconds(20);
     private readonly QmpSession _qmp;
     private readonly SemaphoreSlim _changed = new(0, 1);
     private long _stoppedMicros;
@@ -40,47 +37,16 @@ internal sealed class SourceQemu : IDisposable
     /// <exception cref="PolluxException">QEMU refused, in its own words, or did not connect.</exception>
     public static async Task<(SourceQemu Qemu, Socket Stream)> BeginAsync(OutgoingOptions options, MigrationSetup setup, CancellationToken cancellation)
     {
-        File.Delete(options.SocketPath);
-        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        listener.Bind(new UnixDomainSocketEndPoint(options.SocketPath));
-        listener.Listen(1);
         var qemu = new SourceQemu(options.Qmp);
         try
         {
             await qemu.ConfigureAsync(setup, options.Terms.WhenLonger == WhenLonger.Throttle, cancellation).ConfigureAwait(false);
-            await CheckpointChannel.MigrateAsync(options.Qmp, options.SocketPath, cancellation).ConfigureAwait(false);
-            var stream = await listener.AcceptAsync(cancellation).AsTask().WaitAsync(ConnectPatience, cancellation).ConfigureAwait(false);
-            stream.Blocking = true;
-            return (qemu, stream);
+            return (qemu, await OutgoingStream.OpenAsync(options.Qmp, options.SocketPath, cancellation).ConfigureAwait(false));
         }
         catch (Exception e)
         {
-            // The order may have been carried out, though nobody heard of it or took the connection: nobody else would end that migration.
-            await UndoAsync(options.Qmp).ConfigureAwait(false);
             qemu.Dispose();
-            throw e switch
-            {
-                QmpCommandException refused => new PolluxException($"QEMU {options.Version} does not migrate this VM: {refused.Description}", null, e),
-                TimeoutException => new PolluxException($"QEMU {options.Version} accepted the order to migrate, but did not connect within {ConnectPatience.TotalSeconds:0} s", "look at the VM's log", e),
-                _ => e,
-            };
-        }
-        finally
-        {
-            File.Delete(options.SocketPath);
-        }
-    }
-
-    private static async Task UndoAsync(QmpSession qmp)
-    {
-        using var patience = new CancellationTokenSource(UndoPatience);
-        try
-        {
-            await StrayMigration.EndAsync(qmp, patience.Token).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is PolluxException or OperationCanceledException)
-        {
-            // QEMU is gone or hangs: its owner sees that too.
+            throw e is QmpCommandException refused ? new PolluxException($"QEMU {options.Version} does not migrate this VM: {refused.Description}", null, e) : e;
         }
     }
 
@@ -97,12 +63,7 @@ internal sealed class SourceQemu : IDisposable
     public async Task<string> RunStateAsync(CancellationToken cancellation) =>
         (await _qmp.ExecuteAsync("query-status", null, cancellation).ConfigureAwait(false)).GetProperty("status").GetString()!;
 
-    /// <summary>Whether anything of a migration is left: its yank instance goes last.</summary>
-    public async Task<bool> HasMigrationAsync(CancellationToken cancellation)
-    {
-        var instances = await _qmp.ExecuteAsync("query-yank", null, cancellation).ConfigureAwait(false);
-        return instances.EnumerateArray().Any(i => i.GetProperty("type").GetString() == "migration");
-    }
+    public Task<bool> HasMigrationAsync(CancellationToken cancellation) => OutgoingStream.IsThereAsync(_qmp, cancellation);
 
     public Task LimitAsync(double downtimeLimitMs, CancellationToken cancellation) =>
         SetAsync(new JsonObject { ["downtime-limit"] = LimitOf(downtimeLimitMs) }, cancellation);

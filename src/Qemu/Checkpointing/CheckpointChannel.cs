@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using Pollux.Core;
 using Pollux.Linux.Io;
+using Pollux.Qemu.Outgoing;
 using Pollux.Qemu.Process;
 using Pollux.Qemu.Qmp;
 using Pollux.Wire;
@@ -33,8 +34,6 @@ public sealed class CheckpointChannel : IDisposable
 
     /// <summary>QEMU's own.</summary>
     private const int DefaultDowntimeLimitMs = 300;
-    private static readonly TimeSpan ClearingPatience = TimeSpan.FromSeconds(20);
-    private static readonly TimeSpan ClearingPause = TimeSpan.FromMilliseconds(20);
     private readonly QmpSession _qmp;
     private readonly Socket _socket;
     private readonly QemuVersion _version;
@@ -73,10 +72,6 @@ public sealed class CheckpointChannel : IDisposable
     /// <param name="intervalMs">QEMU's own timer: the longest time between two checkpoints.</param>
     public static async Task<CheckpointChannel> OpenAsync(QmpSession qmp, QemuVersion version, string socketPath, int intervalMs, CancellationToken cancellation)
     {
-        File.Delete(socketPath);
-        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        listener.Bind(new UnixDomainSocketEndPoint(socketPath));
-        listener.Listen(1);
         try
         {
             // x-ignore-shared is left over in a QEMU that took over: with it no RAM would come. The others are what a live migration leaves that
@@ -89,8 +84,7 @@ public sealed class CheckpointChannel : IDisposable
             await qmp.ExecuteAsync("migrate-set-capabilities", new JsonObject { ["capabilities"] = capabilities }, cancellation).ConfigureAwait(false);
             // max-bandwidth would throttle checkpoints as well; QEMU takes at most 2^63-1 bytes/s, this is 100 GB/s.
             await qmp.ExecuteAsync("migrate-set-parameters", new JsonObject { ["x-checkpoint-delay"] = intervalMs, ["max-bandwidth"] = 100_000_000_000, ["downtime-limit"] = DefaultDowntimeLimitMs }, cancellation).ConfigureAwait(false);
-            var socket = await ConnectedAsync(qmp, listener, socketPath, cancellation).ConfigureAwait(false);
-            socket.Blocking = true;
+            var socket = await OutgoingStream.OpenAsync(qmp, socketPath, cancellation).ConfigureAwait(false);
             var channel = new CheckpointChannel(qmp, socket, version);
             channel.SetInterval(intervalMs, apply: false);
             return channel;
@@ -99,67 +93,6 @@ public sealed class CheckpointChannel : IDisposable
         {
             throw new PolluxException($"QEMU {version} does not checkpoint: {e.Message}", "run 'pollux doctor' to see which QEMU can", e);
         }
-        catch (TimeoutException e)
-        {
-            throw new PolluxException("QEMU accepted the order to checkpoint, but did not connect within 5 s", "look at the VM's log", e);
-        }
-        finally
-        {
-            File.Delete(socketPath);
-        }
-    }
-
-    private static async Task<Socket> ConnectedAsync(QmpSession qmp, Socket listener, string socketPath, CancellationToken cancellation)
-    {
-        try
-        {
-            await MigrateAsync(qmp, socketPath, cancellation).ConfigureAwait(false);
-            return await listener.AcceptAsync(cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(5), cancellation).ConfigureAwait(false);
-        }
-        catch
-        {
-            // The order may have been carried out, though nobody heard of it or took the connection: nobody else would end that.
-            await UndoAsync(qmp).ConfigureAwait(false);
-            throw;
-        }
-    }
-
-    private static async Task UndoAsync(QmpSession qmp)
-    {
-        using var patience = new CancellationTokenSource(ClearingPatience);
-        try
-        {
-            await qmp.ExecuteAsync("migrate_cancel", null, patience.Token).ConfigureAwait(false);
-            await EndColoAsync(qmp, patience.Token).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is PolluxException or OperationCanceledException)
-        {
-            // QEMU is gone or hangs: its owner sees that too.
-        }
-    }
-
-    /// <summary>
-    /// Tells QEMU to connect, once nothing is left of a channel that ended before. QEMU (7.2: qmp_migrate, migrate_init) clears the
-    /// state under a migration thread that has not ended yet, and dies of it; <c>query-migrate</c> says <c>completed</c> long before. The
-    /// yank instance goes last.
-    /// </summary>
-    public static async Task MigrateAsync(QmpSession qmp, string socketPath, CancellationToken cancellation)
-    {
-        for (var waited = TimeSpan.Zero; await HasMigrationAsync(qmp, cancellation).ConfigureAwait(false); waited += ClearingPause)
-        {
-            if (waited > ClearingPatience)
-            {
-                throw new PolluxException($"QEMU has not cleared away its last migration for {ClearingPatience.TotalSeconds:0} s", "try again; if it stays so, move the VM to another QEMU");
-            }
-            await Task.Delay(ClearingPause, cancellation).ConfigureAwait(false);
-        }
-        await qmp.ExecuteAsync("migrate", new JsonObject { ["uri"] = $"unix:{socketPath}" }, cancellation).ConfigureAwait(false);
-    }
-
-    private static async Task<bool> HasMigrationAsync(QmpSession qmp, CancellationToken cancellation)
-    {
-        var instances = await qmp.ExecuteAsync("query-yank", null, cancellation).ConfigureAwait(false);
-        return instances.EnumerateArray().Any(i => i.GetProperty("type").GetString() == "migration");
     }
 
     /// <summary>

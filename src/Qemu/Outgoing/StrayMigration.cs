@@ -1,7 +1,7 @@
 using Pollux.Core;
 using Pollux.Qemu.Qmp;
 
-namespace Pollux.Migration.Streaming;
+namespace Pollux.Qemu.Outgoing;
 
 /// <summary>
 /// The end of a live migration whose keeper died, on a QEMU that is kept: nothing of it stays, and the guest runs. Only for who may run it; the
