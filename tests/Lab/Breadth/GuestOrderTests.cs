@@ -4,6 +4,7 @@ using System.Text;
 using Pollux.Lab.Hosts;
 using Pollux.Lab.Load;
 using Pollux.Lab.Torture;
+using Pollux.Linux.Processes;
 
 namespace Pollux.Lab.Tests.Breadth;
 
@@ -11,7 +12,10 @@ namespace Pollux.Lab.Tests.Breadth;
 [Collection(BreadthTests.Name)]
 public sealed class GuestOrderTests(BreadthLab breadth)
 {
+    private const string Soon = "poweroff-soon";
     private const int OrdersPort = 7002;
+    private const int Stop = 19;
+    private static readonly TimeSpan HasPoweredOff = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static readonly IPEndPoint Orders = new(TortureLab.Redis.Address, OrdersPort);
 
@@ -30,6 +34,26 @@ public sealed class GuestOrderTests(BreadthLab breadth)
         // It stays off, and the user starts it again.
         await lab.Vm.StartAsync();
         await lab.WholeAsync();
+    });
+
+    [Fact]
+    public Task Guest_ThatPowersItselfOffWhileItHasNoKeeper_IsStopped() => WithAsync(async lab =>
+    {
+        await lab.Vm.UnprotectAsync();
+        var host = lab.Cluster[(await lab.Vm.ShowAsync()).Role!.Primary!.Host.Value];
+        await Polling.UntilAsync(() => host.FindKeepers().Count == 1 && lab.Cluster.Hosts.Sum(h => h.FindKeepers().Count) == 1, Patience, () => "the standby goes on");
+        var keeper = Assert.Single(host.FindKeepers());
+        await OrderAsync(lab, Soon);
+        // It carries the guest's frames: it dies once the order is taken, and hears nothing of what the guest does then.
+        Assert.True(ProcessTable.TrySignal(keeper, Stop));
+        await Task.Delay(HasPoweredOff);
+        Assert.True(ProcessTable.TrySignal(keeper, ProcessTable.Kill));
+
+        var stopped = await lab.Vm.UntilAsync(v => v.State == "stopped", "stopped", Patience);
+        Assert.Equal("the guest shut down", stopped.Note);
+        Assert.Empty(host.FindQemus());
+        await lab.Vm.StartAsync();
+        await (await lab.LoadAsync(3)).DisposeAsync();
     });
 
     [Fact]
@@ -70,6 +94,11 @@ public sealed class GuestOrderTests(BreadthLab breadth)
         await socket.ConnectAsync(Orders, patience.Token);
         await socket.SendAsync(Encoding.ASCII.GetBytes(word), patience.Token);
         socket.Shutdown(SocketShutdown.Send);
+        if (word == Soon)
+        {
+            // The guest closes once it has the word.
+            Assert.Equal(0, await socket.ReceiveAsync(new byte[1], patience.Token));
+        }
     }
 
     private static async Task<bool> AnswersAsync(TortureLab lab, CancellationToken cancellation)

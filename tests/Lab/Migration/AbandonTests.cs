@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Pollux.Core;
 using Pollux.Lab.Migration;
 using Pollux.Lab.Tests.Breadth;
@@ -5,6 +6,7 @@ using Pollux.Lab.Tests.Checkpointing;
 using Pollux.Migration.Policies;
 using Pollux.Migration.Streaming;
 using Pollux.Qemu.Checkpointing;
+using Pollux.Qemu.Outgoing;
 
 namespace Pollux.Lab.Tests.Migration;
 
@@ -26,6 +28,50 @@ public sealed class AbandonTests
         await move.Outgoing.AbandonAsync(resume: true);
         await move.AssertRunsAtSourceAsync();
         await move.AssertMovesLaterAsync();
+    }
+
+    [KvmFact]
+    public async Task Cancelled_WhileItBegins_LeavesNothingInQemu()
+    {
+        const int times = 100;
+        const int warmUp = 5;
+        await using var source = await MigrationGuests.Boot32Async();
+        var random = new Random(20);
+        var whole = TimeSpan.Zero;
+        var ended = 0;
+        for (var i = 0; i < times; i++)
+        {
+            var (near, far) = LinkPair.Make();
+            await using var nearEnd = near;
+            await using var farEnd = far;
+            using var cancel = new CancellationTokenSource();
+            var begin = Stopwatch.GetTimestamp();
+            // The first ones tell how long it takes; the others end at a random moment of that.
+            var moment = i < warmUp ? TimeSpan.MaxValue : random.NextDouble() * whole;
+            var cancelling = Task.Run(() =>
+            {
+                SpinWait.SpinUntil(() => cancel.IsCancellationRequested || Stopwatch.GetElapsedTime(begin) > moment);
+                cancel.Cancel();
+            });
+            try
+            {
+                await using var outgoing = await OutgoingMigration.BeginAsync(source.Outgoing(TestPolicy.Never, source.Terms(SlowMBps, 2000, 60)), near, cancel.Token);
+                whole = Stopwatch.GetElapsedTime(begin);
+                await outgoing.AbandonAsync(resume: true);
+            }
+            catch (OperationCanceledException)
+            {
+                ended++;
+            }
+            await cancel.CancelAsync();
+            await cancelling;
+            Assert.False(await OutgoingStream.IsThereAsync(source.Qmp, CancellationToken.None), $"the {i}th, ended after {moment.TotalMilliseconds:0.0} of {whole.TotalMilliseconds:0.0} ms, is still there");
+            Assert.Equal("running", await source.RunStateAsync());
+        }
+        Assert.InRange(ended, times / 4, times - warmUp);
+        var moved = await source.MoveAsync(new TestPolicy(2000), source.Terms(512, 2000, 60), CancellationToken.None);
+        await using var destination = moved.Destination;
+        await MigrationGuests.UntilGoingOnAsync(destination);
     }
 
     [KvmFact]
