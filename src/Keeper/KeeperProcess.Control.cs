@@ -88,6 +88,8 @@ internal sealed partial class KeeperProcess
     {
         RequirePrimary("take over");
         _aloneAgain = null;
+        // A host that was late asks for the role first: it is protected all the same, in a moment.
+        await UntilAsync(s => s.Phase != PairPhase.Verifying, cancellation).ConfigureAwait(false);
         var state = _loop.State;
         if (state.Phase != PairPhase.Protected)
         {
@@ -118,7 +120,7 @@ internal sealed partial class KeeperProcess
     /// <summary>Asks the guest to power down, or kills it. Answers when it is gone.</summary>
     private async Task StopAsync(bool force, CancellationToken cancellation)
     {
-        if (!force && _guest is null && _machine.Config.Start == KeeperStart.Adopt)
+        if (!force && _guest is null && _machine.Config.Start == KeeperStart.Adopt && _loop.State.Phase is PairPhase.Claiming or PairPhase.Alone)
         {
             throw new PolluxException($"{_machine.Spec.Name} runs, but cannot be asked to power down yet: its keeper has died, and another one takes charge", "try again in a moment, or stop it with --force");
         }

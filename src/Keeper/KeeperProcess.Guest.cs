@@ -67,6 +67,11 @@ internal sealed partial class KeeperProcess
             await guest.DisposeAsync().ConfigureAwait(false);
             return;
         }
+        if (adopt)
+        {
+            // The role was won with it: wherever its guest was on the way to, it stays.
+            NoteMove(false);
+        }
         guest.Egress.Pass();
         guest.Listen();
         _guest = guest; // last: from now on it may be protected
@@ -79,7 +84,10 @@ internal sealed partial class KeeperProcess
         }
     }
 
-    /// <summary>The only copy of the guest: what a host lacks for a moment (a bridge, a descriptor) must not end it.</summary>
+    /// <summary>
+    /// The only copy of the guest: what a host lacks for a moment (a descriptor, say) must not end it. What a guest that is started anew would lack too (a
+    /// bridge) is waited for without end.
+    /// </summary>
     private async Task<Guest> AttachWhileItLivesAsync(QemuProcess process)
     {
         using var patience = new WatchedPatience(AdoptWithin, _leaving.Token);
@@ -89,8 +97,8 @@ internal sealed partial class KeeperProcess
             {
                 return await AttachAsync(process).ConfigureAwait(false);
             }
-            catch (Exception e) when (e is PolluxException or OperationCanceledException && !process.Exited.IsCompleted && !patience.Token.IsCancellationRequested
-                && _loop.State.Phase == PairPhase.Alone)
+            catch (Exception e) when (e is PolluxException or OperationCanceledException && !process.Exited.IsCompleted && !_leaving.IsCancellationRequested
+                && _loop.State.Phase == PairPhase.Alone && (e is HostNetworkException || !patience.Token.IsCancellationRequested))
             {
                 KeeperLog.Say($"cannot take charge of QEMU {process.Pid} yet: {e.Message}");
                 await Task.Delay(AdoptAgain, _leaving.Token).ConfigureAwait(false);

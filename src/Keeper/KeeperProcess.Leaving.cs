@@ -3,6 +3,7 @@ using Pollux.Cluster.Store;
 using Pollux.Core;
 using Pollux.Linux.Cgroups;
 using Pollux.Qemu.Process;
+using Pollux.Replication.Pair;
 
 namespace Pollux.Keeper;
 
@@ -37,6 +38,12 @@ internal sealed partial class KeeperProcess
 
     private async Task CleanUpAsync(string why)
     {
+        if (IsLeftToTheAgent())
+        {
+            await _leaving.CancelAsync().ConfigureAwait(false);
+            _roles.Dispose();
+            return;
+        }
         _guest?.Egress.Close();
         // First of all: this guest is nobody any more.
         _guest?.Process.Kill();
@@ -45,6 +52,9 @@ internal sealed partial class KeeperProcess
         await Task.WhenAny(ended, Task.Delay(TimeSpan.FromSeconds(1))).ConfigureAwait(false);
         await _leaving.CancelAsync().ConfigureAwait(false);
         _roles.Dispose();
+        // A QEMU that is being started is nobody's yet: who starts it sees that it is not wanted any more, and kills it.
+        await _beginning.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _guest?.Process.Kill();
         await CloseStandbyAsync().ConfigureAwait(false);
         await CloseMoveAsync().ConfigureAwait(false);
         if (_guest is not null)
@@ -57,6 +67,10 @@ internal sealed partial class KeeperProcess
             await SayGoodbyeAsync(why).ConfigureAwait(false);
         }
     }
+
+    /// <summary>The QEMU to adopt has handed its guest over, and who has won it may give it back: until that is decided, the agent keeps it.</summary>
+    private bool IsLeftToTheAgent() => _orphan is not null && _loop.State.Role is { State: RoleState.Running } role && role.Primary.Host != _me.Host
+        && _machine.Directory.ReadRecord() is { Moves: true };
 
     /// <summary>A standby that failed says why; one that was sent away, or took over and stopped, leaves no trace.</summary>
     private async Task SayGoodbyeAsync(string why)

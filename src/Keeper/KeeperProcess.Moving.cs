@@ -118,7 +118,7 @@ internal sealed partial class KeeperProcess
             _hasListenedForMove = true;
             _ = LeaveWhenNobodyComesAsync();
         }
-        catch (Exception e) when (e is PolluxException or IOException or SocketException)
+        catch (Exception e) when (e is PolluxException or IOException or SocketException || (e is OperationCanceledException && _leaving.IsCancellationRequested))
         {
             KeeperLog.Say($"cannot take it in: {e.Message}");
             _loop.Post(new PairEvent.ArrivalFailed(e.Message));

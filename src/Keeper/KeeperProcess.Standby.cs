@@ -49,7 +49,7 @@ internal sealed partial class KeeperProcess
             _guest = _standby.Guest;
             await TellEndpointAsync(StandbyState.Ready, _standby.Service.Port, null).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is PolluxException or IOException or SocketException)
+        catch (Exception e) when (e is PolluxException or IOException or SocketException || (e is OperationCanceledException && _leaving.IsCancellationRequested))
         {
             KeeperLog.Say($"cannot stand by: {e.Message}");
             _loop.Post(new PairEvent.Dismissed(e.Message));

@@ -42,6 +42,7 @@ internal sealed partial class KeeperProcess : IPairEdge
     private volatile ProtectionSession? _session;
     private StandbyTarget? _target;
     private Task _sessionEnded = Task.CompletedTask;
+    private volatile Task _beginning = Task.CompletedTask;
     private int _overdueAsked;
     private volatile bool _stopWanted;
     private volatile bool _powerDownAsked;
@@ -96,16 +97,19 @@ internal sealed partial class KeeperProcess : IPairEdge
         var server = KeeperServer.Listen(_machine.Directory.ControlSocket, AnswerAsync);
         await using (server.ConfigureAwait(false))
         {
+            // Before the loop: whatever makes this keeper leave waits for what it has begun.
+            var beginning = _machine.Config.Start switch
+            {
+                KeeperStart.Standby => BecomeStandbyAsync(cancellation),
+                KeeperStart.Destination => BecomeDestinationAsync(cancellation),
+                _ => Task.CompletedTask,
+            };
+            _beginning = beginning;
             _loop.Start();
             var watching = _events.WatchAsync(LookForPatience);
             try
             {
-                await (_machine.Config.Start switch
-                {
-                    KeeperStart.Standby => BecomeStandbyAsync(cancellation),
-                    KeeperStart.Destination => BecomeDestinationAsync(cancellation),
-                    _ => Task.CompletedTask,
-                }).ConfigureAwait(false);
+                await beginning.ConfigureAwait(false);
                 _loop.Post(new PairEvent.Started());
                 if (_machine.Config.Start == KeeperStart.Adopt)
                 {
@@ -172,7 +176,7 @@ internal sealed partial class KeeperProcess : IPairEdge
                 _ = SayWhenOverdueAsync();
                 break;
             case PairEffect.StartGuest start:
-                Beside(() => StartGuestAsync(start.Adopt), e => new PairEvent.QemuExited(e.Message));
+                _beginning = Beside(() => StartGuestAsync(start.Adopt), e => new PairEvent.QemuExited(e.Message));
                 break;
             case PairEffect.StopGuest:
                 _guest?.Process.Kill();
@@ -205,7 +209,10 @@ internal sealed partial class KeeperProcess : IPairEdge
         var asked = Interlocked.Increment(ref _overdueAsked);
         do
         {
-            await Task.Delay(TakeoverPatience).ConfigureAwait(false);
+            using (var patience = new WatchedPatience(TakeoverPatience, _leaving.Token))
+            {
+                await Task.Delay(Timeout.Infinite, patience.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
             if (asked != Volatile.Read(ref _overdueAsked))
             {
                 return;
@@ -218,8 +225,10 @@ internal sealed partial class KeeperProcess : IPairEdge
     /// <summary>
     /// Runs work beside the loop on a thread of its own: a takeover must not wait for a free thread. A failure becomes the event; a fault of the program ends it.
     /// </summary>
-    private void Beside(Func<Task> work, Func<PolluxException, PairEvent> failed)
+    /// <returns>Completes when the work has ended, however.</returns>
+    private Task Beside(Func<Task> work, Func<PolluxException, PairEvent> failed)
     {
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         new Thread(() =>
         {
             try
@@ -238,8 +247,13 @@ internal sealed partial class KeeperProcess : IPairEdge
             {
                 // The keeper leaves: nobody waits for the outcome.
             }
+            finally
+            {
+                ended.SetResult();
+            }
         })
         { IsBackground = true, Name = "beside" }.Start();
+        return ended.Task;
     }
 
     private static void Cancel(CancellationTokenSource source)

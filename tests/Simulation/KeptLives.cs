@@ -73,6 +73,14 @@ internal static class KeptLives
                 new Fault(3, FaultKind.KillKeeper, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.Yielding, 1, 500, 6_000), 100, 0.5),
             ],
             18_000, Moves: true)),
+        new("the same, but the source's keeper dies before the destination has won; the keeper that was to adopt its QEMU killed it when it found the role gone", new FaultPlan(
+            [
+                new Fault(1, FaultKind.Migrate, Victim.AnyHost, new Moment.At(600), 500, 0.2),
+                new Fault(2, FaultKind.KillKeeper, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.HandedOff, 1, 20, 6_000), 100, 0.5),
+                new Fault(3, FaultKind.FreezeKeeper, Victim.Self, new Moment.Before(nameof(Replication.Pair.PairEffect.SwapRole), 2, 8_000), 400, 0.5),
+                new Fault(4, FaultKind.FreezeQemu, Victim.Self, new Moment.Entering(Replication.Pair.PairPhase.Resuming, 1, 0, 6_000), 12_000, 0.5),
+            ],
+            18_000, Moves: true)),
         new("a primary's keeper dies, and its QEMU a moment later; the keeper that was to adopt it claimed the VM all the same, and the standby, which had the last commit, left", new FaultPlan(
             [
                 new Fault(1, FaultKind.KillKeeper, Victim.Primary, new Moment.At(3_000), 100, 0.5),

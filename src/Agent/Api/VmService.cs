@@ -168,13 +168,14 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         await AskRunningAsync(HostOf(view), name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
         await ChangeAsync(name, r => r with { Settings = (r.Settings ?? new ProtectionSettings()).With(settings) }, cancellation).ConfigureAwait(false);
         TellWish(name, EventKinds.SettingsChanged, $"the user changed its protection: {Words(settings)}");
-        if (view.Role?.Standby is { } standby)
+        // One that is still being prepared was started with the record as it was.
+        if ((view.Role?.Standby?.Host ?? view.Assignment?.Host) is { } standby)
         {
             try
             {
-                await AskKeeperAsync(standby.Host, name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
+                await AskKeeperAsync(standby, name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
             }
-            catch (KeeperAbsentException)
+            catch (PolluxException e) when (e is KeeperAbsentException || view.Role?.Standby is null)
             {
                 // The next one begins with what the record says.
             }

@@ -104,7 +104,7 @@ internal static class MigrateCommand
         {
             return await agent.VmAsync(last.Name, AnswerWithin, cancellation);
         }
-        catch (PolluxException e) when (e is AgentUnreachableException or AgentSilentException or NoAgentException)
+        catch (PolluxException e) when (e is AgentUnreachableException or OutcomeUnknownException or NoAgentException)
         {
             invocation.Progress($"{e.Problem}; the move goes on, looking again");
             await Task.Delay(SayEvery, cancellation);

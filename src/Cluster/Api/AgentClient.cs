@@ -137,9 +137,13 @@ public sealed class AgentClient : IDisposable
         {
             throw absent;
         }
-        catch (HttpRequestException e)
+        catch (HttpRequestException e) when (e.HttpRequestError is HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError)
         {
             throw new AgentUnreachableException(_who, e);
+        }
+        catch (HttpRequestException e)
+        {
+            throw new AgentBrokeOffException(_who, e);
         }
     }
 
@@ -154,8 +158,16 @@ public sealed class AgentClient : IDisposable
         }
         catch (HttpRequestException e) when (e.GetBaseException() is SocketException { SocketErrorCode: SocketError.ConnectionReset })
         {
-            using var again = new HttpRequestMessage(method, path) { Content = body };
-            return await _http.SendAsync(again, cancellation).ConfigureAwait(false);
+            try
+            {
+                using var again = new HttpRequestMessage(method, path) { Content = body };
+                return await _http.SendAsync(again, cancellation).ConfigureAwait(false);
+            }
+            catch (HttpRequestException second) when (method != HttpMethod.Get)
+            {
+                // The first may have arrived all the same.
+                throw new AgentBrokeOffException(_who, second);
+            }
         }
     }
 
@@ -204,6 +216,10 @@ public sealed class NoAgentException(string path)
 /// <summary>There is no connection to an agent: nothing was done.</summary>
 public sealed class AgentUnreachableException(string who, HttpRequestException cause)
     : PolluxException($"{who} cannot be reached: {cause.InnerException?.Message ?? cause.Message}", "is polluxd running there?", cause);
+
+/// <summary>The connection ended before the answer; whether the agent did what it was asked is unknown.</summary>
+public sealed class AgentBrokeOffException(string who, HttpRequestException cause)
+    : OutcomeUnknownException($"{who} broke off: {cause.InnerException?.Message ?? cause.Message}; whether it was done is unknown", "look with 'pollux vm list'", cause);
 
 /// <summary>An agent gave no answer in time; whether it did what it was asked is unknown.</summary>
 public sealed class AgentSilentException(string who, TimeSpan within, Exception cause)

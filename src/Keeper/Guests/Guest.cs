@@ -41,6 +41,7 @@ internal sealed class Guest : IAsyncDisposable
     public long RepeatedFrames { get; private set; }
 
     /// <summary>Takes charge of a running QEMU: connects to its QMP and its NICs' sockets, and opens the TAP devices.</summary>
+    /// <exception cref="HostNetworkException">It could be done, but for this host's network.</exception>
     /// <param name="died">Called once, when QEMU is gone, with the reason.</param>
     /// <param name="cutOff">Called when a NIC's relay fails, with the reason; also when QEMU ends.</param>
     /// <param name="copied">Called after an ingress frame was copied for the standby.</param>
@@ -179,10 +180,10 @@ internal sealed class Guest : IAsyncDisposable
 
     private async Task AttachNicAsync(int nic, Action<string> cutOff, Action copied, CancellationToken cancellation)
     {
-        var tap = TapDevice.Create(TapName(_spec.Name, nic), _spec.Nics[nic].Bridge);
+        var tap = CreateTap(nic);
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
-            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(_runDirectory, $"net{nic}.sock")), cancellation).ConfigureAwait(false);
             socket.SendBufferSize = 1 << 20;
             var relay = new NicRelay(nic, socket, tap, Egress, (n, frame) => Copy(n, frame, copied), why => cutOff($"{tap.Name}: {why}"));
@@ -192,8 +193,21 @@ internal sealed class Guest : IAsyncDisposable
         }
         catch
         {
+            socket.Dispose();
             tap.Dispose();
             throw;
+        }
+    }
+
+    private TapDevice CreateTap(int nic)
+    {
+        try
+        {
+            return TapDevice.Create(TapName(_spec.Name, nic), _spec.Nics[nic].Bridge);
+        }
+        catch (PolluxException e)
+        {
+            throw new HostNetworkException(e);
         }
     }
 

@@ -28,6 +28,7 @@ internal sealed class ProtectionSession
     private readonly CheckpointLoop _loop;
     private readonly Lock _endLock = new();
     private readonly CancellationTokenSource _ended = new();
+    private Task<CheckpointChannel>? _opening;
     private CheckpointChannel? _channel;
     private volatile PrimaryLink? _link;
     private volatile RamScrubber? _scrubber;
@@ -141,21 +142,28 @@ internal sealed class ProtectionSession
         {
             Tell(FrameType.Dismiss, 0, why);
         }
-        if (_channel is not null)
+        if (_opening is { } opening)
         {
-            try
-            {
-                await _channel.EndAsync(CancellationToken.None).ConfigureAwait(false);
-            }
-            catch (PolluxException e)
-            {
-                KeeperLog.Say($"ending the checkpoint channel: {e.Message}");
-            }
+            await EndChannelAsync(opening).ConfigureAwait(false);
         }
         _loop.LetGo();
         _link?.TakeLeave();
         // Wakes a capture that waits for room. Chunks that are lent stay mapped until they are given back.
         _pool.Dispose();
+    }
+
+    /// <summary>One that is still being opened is undone by who opens it: what comes next in this QEMU must not be taken for it.</summary>
+    private static async Task EndChannelAsync(Task<CheckpointChannel> opening)
+    {
+        try
+        {
+            var channel = await opening.ConfigureAwait(false);
+            await channel.EndAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (Exception e) when (IsEndOfSession(e))
+        {
+            KeeperLog.Say($"ending the checkpoint channel: {e.Message}");
+        }
     }
 
     private void Run()
@@ -232,17 +240,23 @@ internal sealed class ProtectionSession
     private void Checkpoint(LinkSender link)
     {
         var settings = _options.Trigger();
-        var channel = CheckpointChannel.OpenAsync(
-            _guest.Qmp, _guest.Version, _options.ChannelPath, (int)settings.IntervalMs, _ended.Token).GetAwaiter().GetResult();
+        Task<CheckpointChannel> opening;
         lock (_endLock)
         {
-            _channel = channel;
             if (_isEnded)
             {
-                // End came before there was a channel to end.
-                _ = channel.EndAsync(CancellationToken.None);
                 return;
             }
+            _opening = opening = CheckpointChannel.OpenAsync(_guest.Qmp, _guest.Version, _options.ChannelPath, (int)settings.IntervalMs, _ended.Token);
+        }
+        var channel = opening.GetAwaiter().GetResult();
+        lock (_endLock)
+        {
+            if (_isEnded)
+            {
+                return;
+            }
+            _channel = channel;
         }
         _loop.Run(channel, link, _scrubber, settings);
     }

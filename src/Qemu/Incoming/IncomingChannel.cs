@@ -48,7 +48,7 @@ public sealed class IncomingChannel : IDisposable
         }
         catch (Exception e) when (e is SocketException or LinuxException)
         {
-            throw new PolluxException($"QEMU closed its incoming channel: {await LastWordsAsync().ConfigureAwait(false)}", null, e);
+            throw new PolluxException($"QEMU refused the state: {await LastWordsAsync().ConfigureAwait(false)}", null, e);
         }
         while (!await IsLoadedAsync(deadline.Token).ConfigureAwait(false))
         {

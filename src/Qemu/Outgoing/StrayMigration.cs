@@ -4,7 +4,7 @@ using Pollux.Qemu.Qmp;
 namespace Pollux.Qemu.Outgoing;
 
 /// <summary>
-/// The end of a live migration whose keeper died, on a QEMU that is kept: nothing of it stays, and the guest runs. Only for who may run it; the
+/// The end of a live migration whose keeper died, or that nobody took, on a QEMU that is kept: nothing of it stays, and the guest runs. Only for who may run it; the
 /// source's QEMU and the destination's are alike here.
 /// </summary>
 public static class StrayMigration

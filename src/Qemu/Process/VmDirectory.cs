@@ -120,12 +120,12 @@ public sealed class VmDirectory : IDisposable
     public bool HasOrphan() => ReadRecord() is { } record && ProcessTable.Mentions(record.Pid, record.RamFile);
 
     /// <summary>Kills what a dead keeper left and removes its files.</summary>
+    /// <exception cref="PolluxException">A QEMU does not end.</exception>
     public async Task ClearAsync()
     {
-        if (FindOrphan() is { } orphan)
+        using (var orphan = FindOrphan())
         {
-            await orphan.KillAsync(EndWithin).ConfigureAwait(false);
-            orphan.Dispose();
+            await KillAsync(orphan).ConfigureAwait(false);
         }
         if (ReadRecord() is { } record)
         {
@@ -147,6 +147,18 @@ public sealed class VmDirectory : IDisposable
     }
 
     public void Dispose() => _lock.Dispose();
+
+    private static async Task KillAsync(QemuProcess? orphan)
+    {
+        try
+        {
+            await (orphan?.KillAsync(EndWithin) ?? Task.CompletedTask).ConfigureAwait(false);
+        }
+        catch (TimeoutException e)
+        {
+            throw new PolluxException($"QEMU {orphan!.Pid} was killed, and has not ended within {EndWithin.TotalSeconds:0} s", "it is tried again; if it stays so, see in /proc/PID/stack what it waits for", e);
+        }
+    }
 
     /// <summary>Ends a QEMU whose keeper died as it started it, and waits until its memory is free.</summary>
     private static async Task KillNamelessAsync(string ramFile)

@@ -70,6 +70,6 @@ public abstract record PairEffect
     /// <summary>The guest is ours: let its frames out, announce it to the switches.</summary>
     public sealed record OpenNetwork : PairEffect;
 
-    /// <summary>Clean up and end: kill QEMU, remove the RAM file.</summary>
+    /// <summary>Clean up and end: kill QEMU, remove the RAM file. One that was to be adopted, and has handed its guest over, is left to the agent.</summary>
     public sealed record Leave(string Why) : PairEffect;
 }

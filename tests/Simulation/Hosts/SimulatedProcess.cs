@@ -18,12 +18,28 @@ internal sealed class SimulatedProcess(SimulatedHost host, string name)
     /// <summary>Called once, when it is dead.</summary>
     public Action? Died { get; set; }
 
+    private double _frozenForMs;
     private double _frozenAt = host.IsFrozen ? host.Time.NowMs : double.NaN;
 
     public SimulatedThread NewThread() => new(this);
 
     /// <summary>Does it after <paramref name="ms"/> of this host's time, on a thread of its own.</summary>
     public void After(double ms, Action action) => host.Time.After(ms / host.Rate, () => RunOrWait(action));
+
+    /// <summary>Mirrors WatchedPatience: what passes while the process is frozen does not count.</summary>
+    public void AfterWatched(double ms, Action action)
+    {
+        var before = _frozenForMs;
+        After(ms, () =>
+        {
+            if (_frozenForMs > before)
+            {
+                AfterWatched((_frozenForMs - before) * host.Rate, action);
+                return;
+            }
+            action();
+        });
+    }
 
     public void Soon(Action action) => After(host.Jitter(), action);
 
@@ -57,6 +73,7 @@ internal sealed class SimulatedProcess(SimulatedHost host, string name)
             return;
         }
         LastThaw = (host.Time.NowMs, host.Time.NowMs - _frozenAt);
+        _frozenForMs += LastThaw.ForMs;
         _frozenAt = double.NaN;
         foreach (var thread in _behind)
         {

@@ -15,6 +15,17 @@ internal sealed partial class SimulatedKeeper
     private void Leave(string why)
     {
         _isLeaving = true;
+        if (_orphan is { Moves: true } && State.Role is { State: RoleState.Running } role && role.Primary.Host != Me.Host)
+        {
+            // It handed its guest over, and who has won it may give it back: the agent keeps it until that is decided.
+            _roles.Dispose();
+            Process.Soon(() =>
+            {
+                Process.Host.LastWords = why;
+                Process.Kill();
+            });
+            return;
+        }
         Egress?.Close();
         Passes = false;
         Qemu?.Process.Kill();

@@ -318,6 +318,7 @@ internal sealed partial class SimulatedKeeper
             qemu.Process.Kill();
             return;
         }
+        qemu.Moves = false;
         Attach(qemu);
         Pass();
     }
@@ -403,7 +404,7 @@ internal sealed partial class SimulatedKeeper
 
     private void SayWhenOverdue() => SayWhenOverdue(++_overdueAsked);
 
-    private void SayWhenOverdue(int asked) => Process.After(TakeoverPatienceMs, () =>
+    private void SayWhenOverdue(int asked) => Process.AfterWatched(TakeoverPatienceMs, () =>
     {
         if (asked != _overdueAsked)
         {
