@@ -11,8 +11,9 @@ public sealed class ProcessTableTests
     [Fact]
     public void ProcessThatNobodyHasReaped_HasLostItsMemory()
     {
-        // The shell's child ends at once; the program that the shell becomes never asks for it.
-        using var parent = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", "true & echo $!; exec sleep 60"]) { RedirectStandardOutput = true })!;
+        // The shell's child ends once the shell has become a program that never asks for it.
+        using var parent = Process.Start(new ProcessStartInfo(
+            "/bin/sh", ["-c", "(until grep -q sleep /proc/$$/comm; do :; done) & echo $!; exec sleep 60"]) { RedirectStandardOutput = true })!;
         var child = int.Parse(parent.StandardOutput.ReadLine()!, System.Globalization.CultureInfo.InvariantCulture);
         try
         {
