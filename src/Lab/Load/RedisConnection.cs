@@ -77,6 +77,13 @@ internal sealed class RedisConnection : IDisposable
 
     public void Dispose() => _socket.Dispose();
 
+    /// <summary>Ends it by a reset: the kernel sends nothing any more of what was not acknowledged.</summary>
+    internal void Abort()
+    {
+        _socket.LingerState = new LingerOption(true, 0);
+        _socket.Dispose();
+    }
+
     /// <summary>The kernel tries for two minutes; a caller need not.</summary>
     private static void Connect(Socket socket, IPEndPoint server, Func<bool> giveUp)
     {

@@ -59,9 +59,11 @@ public sealed class RedisLoad : IAsyncDisposable
                 throw new PolluxException($"the server at {server} cannot be emptied");
             }
         }
-        catch (ConnectionLostException e)
+        catch (Exception e) when (e is ConnectionLostException or PolluxException)
         {
-            throw new PolluxException($"the Redis server at {server} does not serve: {e.Message}", "see the guest's console", e);
+            // Or a FLUSHALL that is on its way yet would empty the server under the next load.
+            load._connection?.Abort();
+            throw e as PolluxException ?? new PolluxException($"the Redis server at {server} does not serve: {e.Message}", "see the guest's console", e);
         }
         load.Allow(Timeout.InfiniteTimeSpan);
         new Thread(load.Run) { IsBackground = true, Name = "redis load" }.Start();
