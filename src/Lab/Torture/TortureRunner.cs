@@ -23,7 +23,10 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
 
     /// <summary>A host that is frozen beyond its lease needs a moment more.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan ReachWithin = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan ReachWithin = TimeSpan.FromSeconds(60);
+
+    /// <summary>A peer stays frozen until the fault point is reached, but not beyond this: it may be one that only a peer which speaks leads to.</summary>
+    private const int FrozenMsMax = 15_000;
 
     /// <summary>Plays one round. What goes wrong is in the verdict; evidence of it is kept.</summary>
     public async Task<TortureVerdict> PlayAsync(TortureRound round, CancellationToken cancellation = default)
@@ -158,24 +161,23 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
 
         private async Task StrikeOnPathAsync(CancellationToken cancellation)
         {
-            var (struck, peer) = (HostOf(round.Side), HostOf(round.Side == PairSide.Primary ? PairSide.Standby : PairSide.Primary));
             if (round.Path == TorturePath.Protecting)
             {
                 await _lab.Vm.UnprotectAsync(cancellation).ConfigureAwait(false);
-                await _lab.Vm.UntilAsync(v => v.State == "running", "running alone", Patience, cancellation).ConfigureAwait(false);
-                await Polling.UntilAsync(() => _lab.Cluster[peer == _before!.Role!.Primary.Host.Value ? struck : peer].FindKeepers().Count == 0, Patience, () => "the standby does not leave", cancellation).ConfigureAwait(false);
+                // It may have been taken over since the round began.
+                _before = await _lab.Vm.UntilAsync(v => v is { State: "running", Role: not null }, "running alone", Patience, cancellation).ConfigureAwait(false);
+                await Polling.UntilAsync(() => _lab.Cluster[HostOf(PairSide.Standby)].FindKeepers().Count == 0, Patience, () => "the standby does not leave", cancellation).ConfigureAwait(false);
             }
+            var (struck, peer) = (HostOf(round.Side), HostOf(round.Side == PairSide.Primary ? PairSide.Standby : PairSide.Primary));
             using var armed = round.Point is null ? null : _lab.Cluster.Arm(struck, _lab.Vm.Name, round.Point, round.Strike switch
             {
                 Strike.KillKeeper => FaultPointAction.Kill,
                 Strike.DropAnswer => FaultPointAction.Drop,
                 _ => FaultPointAction.Hold,
             });
-            var asked = GoOnPathAsync(peer, cancellation);
-            if (armed is not null)
-            {
-                _reached = await IsReachedAsync(armed, cancellation).ConfigureAwait(false);
-            }
+            var reached = armed is null ? Task.FromResult(true) : IsReachedAsync(armed, cancellation);
+            var asked = GoOnPathAsync(peer, reached, cancellation);
+            _reached = await reached.ConfigureAwait(false);
             if (_reached)
             {
                 await StrikeAsync(struck, cancellation).ConfigureAwait(false);
@@ -185,7 +187,7 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
         }
 
         /// <summary>A user's order may come to nothing when its host is struck meanwhile; what the pair makes of it is judged, not the answer.</summary>
-        private async Task GoOnPathAsync(string peer, CancellationToken cancellation)
+        private async Task GoOnPathAsync(string peer, Task reached, CancellationToken cancellation)
         {
             switch (round.Path)
             {
@@ -202,7 +204,7 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
                     break;
                 case TorturePath.PeerFrozen:
                     Do(new LabFault.Freeze(peer));
-                    _thaws.Add(ThawAsync(peer, round.FrozenMs));
+                    _thaws.Add(ThawAsync(peer, round.FrozenMs, reached));
                     break;
                 case TorturePath.PeerOff:
                     await PowerOffAsync(peer, cancellation).ConfigureAwait(false);
@@ -275,7 +277,14 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
             return prepared.Strike();
         }
 
-        private Task ThawAsync(string host, int afterMs) => AfterAsync(afterMs, () => Task.FromResult(Do(new LabFault.Thaw(host))));
+        private Task ThawAsync(string host, int afterMs, Task? reached = null) => AfterAsync(afterMs, async () =>
+        {
+            if (reached is not null)
+            {
+                await Task.WhenAny(reached, Task.Delay(FrozenMsMax - afterMs)).ConfigureAwait(false);
+            }
+            Do(new LabFault.Thaw(host));
+        });
 
         private static async Task AfterAsync(int ms, Func<Task> end)
         {
@@ -312,7 +321,11 @@ public sealed class TortureRunner(TortureLab lab, ulong seed)
             }
         }
 
-        private string HostOf(PairSide side) => (side == PairSide.Primary ? _before!.Role!.Primary : _before!.Role!.Standby!).Host.Value;
+        private string HostOf(PairSide side)
+        {
+            var primary = _before!.Role!.Primary.Host;
+            return side == PairSide.Primary ? primary.Value : _lab.Cluster.Hosts.Single(h => h.Name != primary).Name.Value;
+        }
 
         private Task AnsweredAsync(int more, CancellationToken cancellation)
         {
