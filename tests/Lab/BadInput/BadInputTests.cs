@@ -13,6 +13,10 @@ namespace Pollux.Lab.Tests.BadInput;
 public sealed class BadInputTests(ProtectedLab lab, ITestOutputHelper output) : IAsyncLifetime, IDisposable
 {
     private const string Refused = "refused";
+
+    /// <summary>On a starved machine the pair may not be whole just when it is asked; a wrong answer of a whole pair counts at once.</summary>
+    private const int Attempts = 3;
+    private static readonly TimeSpan Tidy = TimeSpan.FromSeconds(60);
     private readonly string _directory = Directory.CreateTempSubdirectory("pollux-bad-input").FullName;
 
     private string Guest => Path.Combine(lab.Cluster.Programs.Root, ".cache/guests/redis");
@@ -44,7 +48,19 @@ public sealed class BadInputTests(ProtectedLab lab, ITestOutputHelper output) : 
     [InlineData("vm start Bad_Name", "'Bad_Name' is not a VM name; use 1 to 40 of")]
     [InlineData("vm define /nowhere.yaml", "there is no file /nowhere.yaml; name the VM's spec")]
     [InlineData("vm list --socket /nowhere.sock", "no agent listens on /nowhere.sock; ask on a host of the cluster")]
-    public async Task Command_ThatCannotBe_IsRefused(string line, string said) => await RefusedAsync(said, line.Split(' '));
+    public async Task Command_ThatCannotBe_IsRefused(string line, string said)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var before = await lab.WholeAsync();
+            var result = await PolluxAsync(line.Split(' '));
+            if (attempt == Attempts || IsRefused(result, said) || await lab.Vm.ShowAsync() is { State: "protected" } after && after.Role == before.Role)
+            {
+                AssertRefused(result, said);
+                return;
+            }
+        }
+    }
 
     [Theory]
     [InlineData("--on", "h9", "the host h9 is not alive; see 'pollux host list'")]
@@ -125,7 +141,7 @@ public sealed class BadInputTests(ProtectedLab lab, ITestOutputHelper output) : 
         foreach (var host in lab.Cluster.Hosts)
         {
             await Polling.UntilAsync(
-                () => host.FindKeepers().Count == 1 && host.FindQemus().Count == 1 && Directory.GetDirectories(VmsOf(host)).Length == 1, TimeSpan.FromSeconds(10),
+                () => host.FindKeepers().Count == 1 && host.FindQemus().Count == 1 && Directory.GetDirectories(VmsOf(host)).Length == 1, Tidy,
                 () => $"{host.Name} runs {host.FindKeepers().Count} keepers and {host.FindQemus().Count} QEMUs, and has {string.Join(' ', Directory.GetDirectories(VmsOf(host)))}");
         }
     }
@@ -153,9 +169,12 @@ public sealed class BadInputTests(ProtectedLab lab, ITestOutputHelper output) : 
         return file;
     }
 
-    private async Task RefusedAsync(string said, params string[] words)
+    private async Task RefusedAsync(string said, params string[] words) => AssertRefused(await PolluxAsync(words), said);
+
+    private static bool IsRefused(ToolResult result, string said) => result.ExitCode == 1 && result.Errors.Contains(said, StringComparison.Ordinal);
+
+    private static void AssertRefused(ToolResult result, string said)
     {
-        var result = await PolluxAsync(words);
         Assert.Equal(1, result.ExitCode);
         var lines = result.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(l => !l.StartsWith('…')).ToList();
         var line = Assert.Single(lines);
