@@ -72,8 +72,11 @@ public sealed class ImageEqualityTests(ITestOutputHelper output)
         AssertEqual(machine);
         const long dropped = FirstPage;
         var before = machine.ImageRam(dropped, PageBytes).ToArray();
-        machine.Cut();
-        AssertEqual(machine);
+        for (var cuts = 0; machine.ImageRam(dropped, PageBytes).SequenceEqual(before); cuts++)
+        {
+            Assert.True(cuts < 400, "the guest rewrites the page");
+            CutAndCompare(machine, epochs: 1);
+        }
 
         // The image as it would be had that one page of the epoch been lost on the way.
         before.CopyTo(machine.ImageRam(dropped, PageBytes));
