@@ -12,6 +12,9 @@ public sealed class QemuRoundTests(ProtectedLab lab, ITestOutputHelper output)
 {
     private const int Stop = 19;
 
+    /// <summary>On a starved machine the standby may take over before it is asked to.</summary>
+    private const int Attempts = 3;
+
     [Fact]
     public async Task ColoEndsByItself_PrimaryGoesOnAloneAndIsProtectedAgain()
     {
@@ -29,16 +32,24 @@ public sealed class QemuRoundTests(ProtectedLab lab, ITestOutputHelper output)
     [Fact]
     public async Task StandbyRefusesTheState_OldPrimaryGoesOn()
     {
-        var standby = (await lab.WholeAsync()).Role!.Standby!.Host.Value;
-        await using var refusing = await RefusingQemu.InstallAsync(lab, standby);
         var result = await lab.RoundAsync("the state refused", output, async () =>
         {
-            await using var round = await Round.BeginAsync(lab, 1);
-            var struck = Round.Now(FaultRound.Planned, round.HostOf(Side.Primary));
-            var refusal = await TakeOverFailsAsync(round);
-            Assert.Contains("could not take over: QEMU refused the state", refusal.Problem, StringComparison.Ordinal);
-            await round.AnsweredSinceAsync(struck, "the refusal");
-            return await round.EndAsync(struck);
+            for (var attempt = 1; ; attempt++)
+            {
+                var standby = (await lab.WholeAsync()).Role!.Standby!.Host.Value;
+                await using var refusing = await RefusingQemu.InstallAsync(lab, standby);
+                await using var round = await Round.BeginAsync(lab, 1);
+                if (round.Standby != standby && attempt < Attempts)
+                {
+                    continue;
+                }
+                Assert.Equal(standby, round.Standby);
+                var struck = Round.Now(FaultRound.Planned, round.HostOf(Side.Primary));
+                var refusal = await TakeOverFailsAsync(round);
+                Assert.Contains("could not take over: QEMU refused the state", refusal.Problem, StringComparison.Ordinal);
+                await round.AnsweredSinceAsync(struck, "the refusal");
+                return await round.EndAsync(struck);
+            }
         });
         Assert.False(result.IsTakeover);
     }

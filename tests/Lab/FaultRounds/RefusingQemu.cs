@@ -10,6 +10,8 @@ namespace Pollux.Lab.Tests.FaultRounds;
 internal sealed class RefusingQemu : IAsyncDisposable
 {
     private const string PathInside = "/run/host/refusing-qemu";
+    private static readonly TimeSpan Protect = TimeSpan.FromMinutes(2);
+
     private const string Script = """
         #!/bin/sh
         case " $* " in
@@ -50,7 +52,7 @@ internal sealed class RefusingQemu : IAsyncDisposable
         if (before.Role!.Standby!.Host.Value == _host)
         {
             Strike(new LabFault.KillKeeper(_lab.Vm.Name, _host));
-            await _lab.Vm.UntilAsync(v => v is { State: "protected", Role.Standby: { } standby } && standby != before.Role.Standby, "protected anew", Round.Patience);
+            await _lab.Vm.UntilAsync(v => v is { State: "protected", Role.Standby: { } standby } && standby != before.Role.Standby, "protected anew", Protect);
         }
     }
 
