@@ -19,14 +19,11 @@ public sealed class GuestOrderTests(BreadthLab breadth)
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static readonly IPEndPoint Orders = new(TortureLab.Redis.Address, OrdersPort);
 
-    /// <summary>
-    /// Nobody is taken for dead on a machine that stutters. The beacon is slow: a Linux that sends while it shuts its network
-    /// card down may spin for ever in virtio_net (seen with 6.1.192), protected or not.
-    /// </summary>
+    /// <summary>Nobody is taken for dead on a machine that stutters.</summary>
     private Task WithAsync(Func<TortureLab, Task> test) => breadth.WithAsync(
         breadth.Redis with
         {
-            CommandLine = $"{breadth.Redis.CommandLine} pollux.orders={OrdersPort} pollux.beacon=10.78.0.255:7000:1000",
+            CommandLine = $"{breadth.Redis.CommandLine} pollux.orders={OrdersPort}",
             FaultTolerance = breadth.Redis.FaultTolerance with { DetectionMs = 2000 },
         },
         test);
