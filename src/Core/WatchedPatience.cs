@@ -8,6 +8,7 @@ public sealed class WatchedPatience : IDisposable
 {
     private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(50);
     private readonly CancellationTokenSource _over;
+    private volatile bool _renewed;
 
     /// <param name="within">Watched time after which <see cref="Token"/> is cancelled.</param>
     /// <param name="cancellation">Cancels it at once.</param>
@@ -18,6 +19,9 @@ public sealed class WatchedPatience : IDisposable
     }
 
     public CancellationToken Token => _over.Token;
+
+    /// <summary>All of it is left again, if it is not over.</summary>
+    public void Renew() => _renewed = true;
 
     public void Dispose()
     {
@@ -40,6 +44,10 @@ public sealed class WatchedPatience : IDisposable
             var passed = time.GetElapsedTime(last, now);
             watched += passed < 2 * Period ? passed : 2 * Period;
             last = now;
+            if (_renewed)
+            {
+                (_renewed, watched) = (false, TimeSpan.Zero);
+            }
         }
         try
         {

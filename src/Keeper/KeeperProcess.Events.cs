@@ -52,8 +52,18 @@ internal sealed partial class KeeperProcess
         await Task.WhenAny(_left.Task, Task.Delay(LastWordsWithin)).ConfigureAwait(false);
         if (_guest is { HasExited: false } && _loop.State.Phase != PairPhase.Gone)
         {
-            _cutOff = $"the guest is cut off from its network: {why}";
-            _events.Tell(EventKinds.NetworkFailed, EventWeight.Alarm, _cutOff);
+            TellCutOff(why);
+        }
+    }
+
+    /// <summary>Once for as long as it lasts.</summary>
+    private void TellCutOff(string why)
+    {
+        var cutOff = $"the guest is cut off from its network: {why}";
+        if (cutOff != _cutOff)
+        {
+            _cutOff = cutOff;
+            _events.Tell(EventKinds.NetworkFailed, EventWeight.Alarm, cutOff);
         }
     }
 

@@ -95,12 +95,19 @@ internal sealed partial class KeeperProcess
         {
             try
             {
-                return await AttachAsync(process).ConfigureAwait(false);
+                var guest = await AttachAsync(process).ConfigureAwait(false);
+                _cutOff = null;
+                return guest;
             }
             catch (Exception e) when (e is PolluxException or OperationCanceledException && !process.Exited.IsCompleted && !_leaving.IsCancellationRequested
                 && _loop.State.Phase == PairPhase.Alone && (e is HostNetworkException || !patience.Token.IsCancellationRequested))
             {
                 KeeperLog.Say($"cannot take charge of QEMU {process.Pid} yet: {e.Message}");
+                if (e is HostNetworkException)
+                {
+                    TellCutOff(e.Message);
+                    patience.Renew(); // what else may be wrong has all of its time again
+                }
                 await Task.Delay(AdoptAgain, _leaving.Token).ConfigureAwait(false);
             }
         }

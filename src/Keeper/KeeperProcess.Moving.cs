@@ -108,12 +108,14 @@ internal sealed partial class KeeperProcess
 
     private async Task BecomeDestinationAsync(CancellationToken cancellation)
     {
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _leaving.Token);
         try
         {
             await TellEndpointAsync(StandbyState.Preparing, 0, null).ConfigureAwait(false);
-            var destination = await MovingDestination.PrepareAsync(_machine, _me, _tls, e => _loop.Post(e), AttachAsync, cancellation).ConfigureAwait(false);
+            var destination = await MovingDestination.PrepareAsync(_machine, _me, _tls, e => _loop.Post(e), AttachAsync, end.Token).ConfigureAwait(false);
             _guest = destination.Guest;
             _destination = destination;
+            end.Token.ThrowIfCancellationRequested();
             await TellEndpointAsync(StandbyState.Ready, destination.Port, null).ConfigureAwait(false);
             _hasListenedForMove = true;
             _ = LeaveWhenNobodyComesAsync();

@@ -42,11 +42,13 @@ internal sealed partial class KeeperProcess
 
     private async Task BecomeStandbyAsync(CancellationToken cancellation)
     {
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _leaving.Token);
         try
         {
             await TellEndpointAsync(StandbyState.Preparing, 0, null).ConfigureAwait(false);
-            _standby = await StandbySide.PrepareAsync(_machine, _me, _tls, e => _loop.Post(e), AttachAsync, cancellation).ConfigureAwait(false);
+            _standby = await StandbySide.PrepareAsync(_machine, _me, _tls, e => _loop.Post(e), AttachAsync, end.Token).ConfigureAwait(false);
             _guest = _standby.Guest;
+            end.Token.ThrowIfCancellationRequested();
             await TellEndpointAsync(StandbyState.Ready, _standby.Service.Port, null).ConfigureAwait(false);
         }
         catch (Exception e) when (e is PolluxException or IOException or SocketException || (e is OperationCanceledException && _leaving.IsCancellationRequested))

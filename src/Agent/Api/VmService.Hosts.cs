@@ -101,7 +101,7 @@ internal sealed partial class VmService
             var peer = seen?.Hosts.GetValueOrDefault(host) is { } record ? peers.Of(record) : await peers.OfAsync(host, cancellation).ConfigureAwait(false);
             return await peer.SideAsync(name, StatusWithin, cancellation).ConfigureAwait(false);
         }
-        catch (OutcomeUnknownException)
+        catch (PolluxException e) when (e is OutcomeUnknownException or AgentUnreachableException)
         {
             return new KeeperOnHost(host, null, $"{host} does not answer");
         }

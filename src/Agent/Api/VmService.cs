@@ -19,6 +19,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
     private const int SwapAttempts = 8;
     private static readonly TimeSpan AskWithin = TimeSpan.FromSeconds(45);
     private static readonly TimeSpan StatusWithin = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan PreparingWithin = TimeSpan.FromSeconds(1);
 
     public async Task<IReadOnlyList<HostRecord>> HostsAsync(CancellationToken cancellation) =>
         [.. StoreReader.Hosts(await store.ListAsync(StoreKeys.Hosts, cancellation).ConfigureAwait(false)).Values.OrderBy(h => h.Host.Value, StringComparer.Ordinal)];
@@ -99,7 +100,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         catch (PolluxException e) when (e is not OutcomeUnknownException && !force && view.ShallRun)
         {
             // Refused: it runs on, and shall. Had it not been meant to run before, it is not now either.
-            await ChangeAsync(name, r => r with { Run = true }, CancellationToken.None).ConfigureAwait(false);
+            await ChangeAsync(name, r => r with { Run = true, Settings = r.Settings ?? view.Record!.Settings }, CancellationToken.None).ConfigureAwait(false);
             throw;
         }
         return await VmAsync(name, cancellation).ConfigureAwait(false);
@@ -168,19 +169,48 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         await AskRunningAsync(HostOf(view), name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
         await ChangeAsync(name, r => r with { Settings = (r.Settings ?? new ProtectionSettings()).With(settings) }, cancellation).ConfigureAwait(false);
         TellWish(name, EventKinds.SettingsChanged, $"the user changed its protection: {Words(settings)}");
-        // One that is still being prepared was started with the record as it was.
-        if ((view.Role?.Standby?.Host ?? view.Assignment?.Host) is { } standby)
+        if (view.Role?.Standby is { } standby)
+        {
+            await SetAtStandbyAsync(standby.Host, name, settings, cancellation).ConfigureAwait(false);
+        }
+        else if (view.Assignment is { } assignment && view.Endpoints.GetValueOrDefault(assignment.Host) is not { State: StandbyState.Failed })
+        {
+            await SetAtPreparingAsync(assignment.Host, name, settings, cancellation).ConfigureAwait(false);
+        }
+        return await VmAsync(name, cancellation).ConfigureAwait(false);
+    }
+
+    private async Task SetAtStandbyAsync(HostId host, VmName name, ProtectionSettings settings, CancellationToken cancellation)
+    {
+        try
+        {
+            await AskKeeperAsync(host, name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
+        }
+        catch (KeeperAbsentException)
+        {
+            // The next one begins with what the record says.
+        }
+    }
+
+    /// <summary>One that was begun with the record as it was, and does not listen yet, is waited for a little. Nothing stands by there otherwise.</summary>
+    private async Task SetAtPreparingAsync(HostId host, VmName name, ProtectionSettings settings, CancellationToken cancellation)
+    {
+        for (var waited = TimeSpan.Zero; waited < PreparingWithin; waited += LookEvery)
         {
             try
             {
-                await AskKeeperAsync(standby, name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
+                await AskKeeperAsync(host, name, new KeeperRequest("set", Settings: settings), StatusWithin, cancellation).ConfigureAwait(false);
+                return;
             }
-            catch (PolluxException e) when (e is KeeperAbsentException || view.Role?.Standby is null)
+            catch (KeeperAbsentException)
             {
-                // The next one begins with what the record says.
+                await Task.Delay(LookEvery, cancellation).ConfigureAwait(false);
+            }
+            catch (PolluxException)
+            {
+                return;
             }
         }
-        return await VmAsync(name, cancellation).ConfigureAwait(false);
     }
 
     public async Task DeleteAsync(VmName name, CancellationToken cancellation)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Pollux.Agent.Api;
 using Pollux.Agent.Reconciling;
+using Pollux.Cluster.Api;
 using Pollux.Cluster.Configuration;
 using Pollux.Cluster.Events;
 using Pollux.Cluster.Store;
@@ -52,7 +53,7 @@ internal sealed class EventService(AgentConfig config, Peers peers, ReconcileLoo
         }
         catch (PolluxException e)
         {
-            return (null, !isAlive ? "it is not alive" : e is OutcomeUnknownException ? "its agent does not answer" : e.Problem);
+            return (null, !isAlive ? "it is not alive" : e is OutcomeUnknownException or AgentUnreachableException ? "its agent does not answer" : e.Problem);
         }
     }
 

@@ -129,6 +129,11 @@ public sealed class AgentClient : IDisposable
                 throw await RefusalAsync(answer, end.Token).ConfigureAwait(false);
             }
         }
+        catch (OperationCanceledException e) when (!end.IsCancellationRequested && e.InnerException is TimeoutException)
+        {
+            // Of the connection, which is how a host without power is absent.
+            throw new AgentUnreachableException(_who, e);
+        }
         catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
         {
             throw new AgentSilentException(_who, within, e);
@@ -214,7 +219,7 @@ public sealed class NoAgentException(string path)
     : PolluxException($"no agent listens on {path}", "ask on a host of the cluster (of a lab: pollux lab exec h1 -- pollux …), or name the socket with --socket");
 
 /// <summary>There is no connection to an agent: nothing was done.</summary>
-public sealed class AgentUnreachableException(string who, HttpRequestException cause)
+public sealed class AgentUnreachableException(string who, Exception cause)
     : PolluxException($"{who} cannot be reached: {cause.InnerException?.Message ?? cause.Message}", "is polluxd running there?", cause);
 
 /// <summary>The connection ended before the answer; whether the agent did what it was asked is unknown.</summary>

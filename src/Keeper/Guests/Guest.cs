@@ -181,9 +181,10 @@ internal sealed class Guest : IAsyncDisposable
     private async Task AttachNicAsync(int nic, Action<string> cutOff, Action copied, CancellationToken cancellation)
     {
         var tap = CreateTap(nic);
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        Socket? socket = null;
         try
         {
+            socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(_runDirectory, $"net{nic}.sock")), cancellation).ConfigureAwait(false);
             socket.SendBufferSize = 1 << 20;
             var relay = new NicRelay(nic, socket, tap, Egress, (n, frame) => Copy(n, frame, copied), why => cutOff($"{tap.Name}: {why}"));
@@ -193,7 +194,7 @@ internal sealed class Guest : IAsyncDisposable
         }
         catch
         {
-            socket.Dispose();
+            socket?.Dispose();
             tap.Dispose();
             throw;
         }

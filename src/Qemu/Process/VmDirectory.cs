@@ -156,9 +156,12 @@ public sealed class VmDirectory : IDisposable
         }
         catch (TimeoutException e)
         {
-            throw new PolluxException($"QEMU {orphan!.Pid} was killed, and has not ended within {EndWithin.TotalSeconds:0} s", "it is tried again; if it stays so, see in /proc/PID/stack what it waits for", e);
+            throw DoesNotEnd(orphan!.Pid, e);
         }
     }
+
+    private static PolluxException DoesNotEnd(int process, Exception? cause) => new(
+        $"QEMU {process} was killed, and has not ended within {EndWithin.TotalSeconds:0} s", $"it is tried again; if it stays so, see in /proc/{process}/stack what it waits for", cause);
 
     /// <summary>Ends a QEMU whose keeper died as it started it, and waits until its memory is free.</summary>
     private static async Task KillNamelessAsync(string ramFile)
@@ -169,6 +172,10 @@ public sealed class VmDirectory : IDisposable
             {
                 ProcessTable.TrySignal(process, ProcessTable.Kill);
             }
+        }
+        if (ProcessTable.FindMentioning(ramFile) is [var stuck, ..])
+        {
+            throw DoesNotEnd(stuck, null);
         }
     }
 }
