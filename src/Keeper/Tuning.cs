@@ -16,7 +16,16 @@ internal sealed record Tuning(Trigger Trigger, Transmission Transmission, int In
         CompressionModes.Of(spec.Compression));
 
     /// <exception cref="PolluxException">A value is no setting or out of its range.</exception>
-    public Tuning With(ProtectionSettings change) => this with
+    public Tuning With(ProtectionSettings change)
+    {
+        var tuning = Take(change);
+        return tuning is { Trigger: Trigger.Adaptive } && tuning.FloorMs > tuning.IntervalMs
+            ? throw new PolluxException(
+                $"the shortest run between two checkpoints would be {tuning.FloorMs} ms, and the longest {tuning.IntervalMs} ms", "choose a floor that is not above the interval")
+            : tuning;
+    }
+
+    private Tuning Take(ProtectionSettings change) => this with
     {
         Trigger = change.Trigger is { } trigger ? TriggerOf(trigger) : Trigger,
         Transmission = change.Transmission is { } transmission ? TransmissionOf(transmission) : Transmission,

@@ -87,6 +87,10 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
     public async Task<VmDocument> StopAsync(VmName name, bool force, CancellationToken cancellation)
     {
         var view = await FindAsync(name, cancellation).ConfigureAwait(false);
+        if (view is { ShallRun: false, Role: null or { State: RoleState.Stopped } })
+        {
+            return await VmAsync(name, cancellation).ConfigureAwait(false); // also while its host is off
+        }
         await ChangeAsync(name, r => r with { Run = false, Settings = null }, cancellation).ConfigureAwait(false);
         TellWish(name, EventKinds.StopAsked, force ? "the user asked to stop it by force" : "the user asked its guest to power down");
         try

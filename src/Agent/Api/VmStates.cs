@@ -17,6 +17,7 @@ internal static class VmStates
         ({ State: RoleState.Taking } role, _) => ("taking", role.Reason),
         (_, { Status: { } status }) => ("taking", status.Note),
         (_, { Error: not null }) when standby?.Status is { Phase: "taking" } taker => ("taking", taker.Note),
+        (null or { State: RoleState.Stopped }, { Error: not null }) when !view.ShallRun => ("stopped", view.Role?.Reason ?? ""),
         (_, { Error: { } error }) => ("unknown", error),
         (_, { StartFailure: { } failure }) when view.ShallRun => ("failing", failure),
         (null, _) => view.ShallRun ? ("starting", "") : ("stopped", ""),

@@ -6,6 +6,7 @@ using Pollux.Lab.Bench;
 using Pollux.Lab.Faults;
 using Pollux.Lab.Load;
 using Pollux.Lab.Vms;
+using Pollux.Replication.Pair;
 
 namespace Pollux.Lab.Demo;
 
@@ -71,7 +72,7 @@ public sealed class DemoRun
         var before = await ProtectedAsync(round, cancellation).ConfigureAwait(false);
         var victim = before.Role!.Primary.Host;
         var begin = Stopwatch.GetTimestamp();
-        _progress.Report($"protected: {victim} runs the guest, {before.Role.Standby?.Host} stands by; the client works on for {_settings.Load.TotalSeconds:0.#} s");
+        _progress.Report($"protected: {victim} runs the guest, {before.Role.Standby!.Host} stands by; the client works on for {_settings.Load.TotalSeconds:0.#} s");
         await Task.Delay(_settings.Load, cancellation).ConfigureAwait(false);
 
         before = await _vm.ShowAsync(cancellation).ConfigureAwait(false);
@@ -112,7 +113,7 @@ public sealed class DemoRun
             _progress.Report("protecting it, under load");
             await _vm.ProtectAsync(cancellation).ConfigureAwait(false);
         }
-        return await _vm.UntilAsync(s => s is { State: "protected", Role: not null }, "protected", Protect, cancellation).ConfigureAwait(false);
+        return await _vm.UntilAsync(s => s is { State: "protected", Role: { State: RoleState.Protected, Standby: not null } }, "protected", Protect, cancellation).ConfigureAwait(false);
     }
 
     private StruckFault Strike(HostId victim)

@@ -44,7 +44,7 @@ public static partial class VmSpecReader
         var bytes = Size(root, "memory", text);
         return bytes % MiB == 0 && bytes is >= 16 * MiB and <= 1024L * 1024 * MiB
             ? bytes
-            : throw root.ErrorAt("memory", $"memory is {text}", "choose a whole number of MiB, from 16Mi to 1Ti");
+            : throw root.ErrorAt("memory", $"memory is {text}", "choose a whole number of MiB with its unit, from 16Mi to 1Ti");
     }
 
     private static string Machine(SpecNode root)
@@ -120,6 +120,10 @@ public static partial class VmSpecReader
         if (spec.HeartbeatMs * 3 > spec.DetectionMs)
         {
             throw node.ErrorAt("detectionMs", $"detectionMs is {spec.DetectionMs} with a heartbeat every {spec.HeartbeatMs} ms", "allow for at least three heartbeats");
+        }
+        if (spec.Trigger == "adaptive" && spec.FloorMs > spec.IntervalMs)
+        {
+            throw node.ErrorAt("floorMs", $"floorMs is {spec.FloorMs}, the shortest run between two checkpoints, and intervalMs {spec.IntervalMs}, the longest", "choose a floorMs that is not above intervalMs");
         }
         if (spec.BufferMaxBytes < 8 * MiB)
         {

@@ -39,6 +39,19 @@ public sealed class VmStatesTests
         Assert.Equal(("unknown", "h1 does not answer"), VmStates.Of(View(), primary, Side(H2, "standby", "standby-ready", false), false));
     }
 
+    [Fact]
+    public void Stopped_OnAHostThatIsOff_IsStopped()
+    {
+        var home = new KeeperOnHost(H1, null, "the host h1 is not alive");
+        var view = View();
+        var stopped = view with { Record = view.Record! with { Run = false }, Role = view.Role! with { State = RoleState.Stopped, Standby = null } };
+
+        Assert.Equal(("stopped", "for the test"), VmStates.Of(stopped, home, null, true));
+        Assert.Equal(("stopped", ""), VmStates.Of(stopped with { Role = null }, home, null, true));
+        // It was told to stop, and whether it has is not known.
+        Assert.Equal("unknown", VmStates.Of(view with { Record = view.Record! with { Run = false } }, home, null, true).State);
+    }
+
     private static VmView View() => VmView.Unknown(Redis) with
     {
         Record = new VmRecord(Redis, "", H1, Run: true, Protect: true, null),
