@@ -212,11 +212,8 @@ internal static class ProtectionDoctor
         || words.Contains("is silent for", StringComparison.Ordinal);
 
     /// <summary>The host that a keeper's words name: another one may have been chosen since.</summary>
-    private static HostId? HostIn(ProtectionFacts facts, string words)
-    {
-        var named = facts.Alive.Keys.Concat(facts.Vm.Endpoints.Keys).Where(h => h != facts.Primary && words.StartsWith($"{h} ", StringComparison.Ordinal)).ToList();
-        return named.Count > 0 ? named[0] : null;
-    }
+    private static HostId? HostIn(ProtectionFacts facts, string words) => facts.Alive.Keys.Concat(facts.Vm.Endpoints.Keys)
+        .Where(h => h != facts.Primary && words.StartsWith($"{h} ", StringComparison.Ordinal)).Cast<HostId?>().FirstOrDefault();
 
     private static Finding Link(ProtectionFacts facts, HostId? host, string words) => new(
         "standby", Verdict.Missing, words, $"check the cluster's network between {facts.Primary} and {(HostIn(facts, words) ?? host)?.Value ?? "the other hosts"}: cables, switch, firewall (a standby listens on a port of the kernel's choice)");
