@@ -2,10 +2,14 @@
 // powers the machine off when the program ends or somebody presses the (virtual) power button.
 #include <fcntl.h>
 #include <linux/input.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,6 +47,18 @@ static pid_t watch_power_button(void)
     }
 }
 
+// As any distribution's shutdown does: Linux 6.1 spins for ever when virtio-net still sends as its queues are taken away.
+static void silence(const char *interface)
+{
+    int control = socket(AF_INET, SOCK_DGRAM, 0);
+    struct ifreq request = { 0 };
+    strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
+    if (ioctl(control, SIOCGIFFLAGS, &request) == 0) {
+        request.ifr_flags &= ~IFF_UP;
+        ioctl(control, SIOCSIFFLAGS, &request);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -57,6 +73,7 @@ int main(int argc, char **argv)
     } while (ended != server && ended != button);
     printf("pollux guest: %s, powering off\n", ended == server ? "the server ended" : "power button");
     fflush(stdout);
+    silence("eth0");
     sync();
     reboot(RB_POWER_OFF);
     return EXIT_FAILURE;

@@ -13,6 +13,7 @@ internal sealed partial class KeeperProcess
 {
     private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan PowerDownWithin = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan TakeChargeWithin = TimeSpan.FromSeconds(5);
     private int _answering;
 
     /// <summary>Why a protection has ended since this was set to null: a new one may be under way before anybody looks.</summary>
@@ -120,7 +121,11 @@ internal sealed partial class KeeperProcess
     /// <summary>Asks the guest to power down, or kills it. Answers when it is gone.</summary>
     private async Task StopAsync(bool force, CancellationToken cancellation)
     {
-        if (!force && _guest is null && _machine.Config.Start == KeeperStart.Adopt && _loop.State.Phase is PairPhase.Claiming or PairPhase.Alone)
+        for (var waited = TimeSpan.Zero; !force && IsTakingCharge(_loop.State) && waited < TakeChargeWithin; waited += PollEvery)
+        {
+            await Task.Delay(PollEvery, cancellation).ConfigureAwait(false);
+        }
+        if (!force && IsTakingCharge(_loop.State))
         {
             throw new PolluxException($"{_machine.Spec.Name} runs, but cannot be asked to power down yet: its keeper has died, and another one takes charge", "try again in a moment, or stop it with --force");
         }
@@ -148,6 +153,10 @@ internal sealed partial class KeeperProcess
             _powerDownAsked = _loop.State.Phase is PairPhase.Stopping or PairPhase.Gone;
         }
     }
+
+    /// <summary>The guest runs, and cannot be spoken to yet: its keeper has died, and this is the next one.</summary>
+    private bool IsTakingCharge(PairState state) =>
+        _guest is null && _machine.Config.Start == KeeperStart.Adopt && state.Phase is PairPhase.Claiming or PairPhase.Alone;
 
     private void RequirePrimary(string what)
     {

@@ -12,7 +12,26 @@ internal sealed partial class VmService
 {
     /// <summary>Asks the keeper on this very host.</summary>
     public Task<KeeperResponse> LocalKeeperAsync(VmName name, KeeperRequest request, CancellationToken cancellation) =>
-        vms.ClientOf(name).AskAsync(request, request.Do == "status" ? StatusWithin : AskWithin, cancellation);
+        LocalKeeperAsync(name, request, request.Do == "status" ? StatusWithin : AskWithin, cancellation);
+
+    /// <summary>A stop by force ends also what a dead keeper left.</summary>
+    /// <exception cref="KeeperAbsentException">No keeper listens.</exception>
+    private async Task<KeeperResponse> LocalKeeperAsync(VmName name, KeeperRequest request, TimeSpan within, CancellationToken cancellation)
+    {
+        try
+        {
+            return await vms.ClientOf(name).AskAsync(request, within, cancellation).ConfigureAwait(false);
+        }
+        catch (KeeperAbsentException) when (request is { Do: "stop", Force: true })
+        {
+            await vms.ClearAsync(name).ConfigureAwait(false);
+            if (await IsOrphanedAsync(name, cancellation).ConfigureAwait(false))
+            {
+                throw new PolluxException($"{name} still runs: its keeper has died, and the next one takes charge of its guest", $"try again in a moment: pollux vm stop {name} --force");
+            }
+            throw;
+        }
+    }
 
     /// <summary>What this very host knows of its side of a VM.</summary>
     public async Task<KeeperOnHost> SideAsync(VmName name, CancellationToken cancellation)
@@ -21,13 +40,18 @@ internal sealed partial class VmService
         var side = new KeeperOnHost(config.Host, null, null, Said(memory.Note), Said(memory.StartFailure));
         try
         {
-            return side with { Status = await vms.ClientOf(name).TryStatusAsync(cancellation).ConfigureAwait(false) };
+            var status = await vms.ClientOf(name).TryStatusAsync(cancellation).ConfigureAwait(false);
+            return side with { Status = status, Orphaned = status is null && await IsOrphanedAsync(name, cancellation).ConfigureAwait(false) };
         }
         catch (PolluxException e)
         {
             return side with { Error = e.Problem };
         }
     }
+
+    /// <summary>Of a VM whose keeper does not listen.</summary>
+    private async Task<bool> IsOrphanedAsync(VmName name, CancellationToken cancellation) =>
+        await vms.LookAsync(name, cancellation).ConfigureAwait(false) is { OrphanLives: true } or { KeeperLives: true };
 
     /// <summary>Whether this very host could run a VM.</summary>
     /// <exception cref="PolluxException">It could not.</exception>
@@ -84,7 +108,7 @@ internal sealed partial class VmService
     {
         if (host == config.Host)
         {
-            return await vms.ClientOf(name).AskAsync(request, within, cancellation).ConfigureAwait(false);
+            return await LocalKeeperAsync(name, request, within, cancellation).ConfigureAwait(false);
         }
         var peer = await peers.OfAsync(host, cancellation).ConfigureAwait(false);
         return await peer.KeeperAsync(name, request, within, cancellation).ConfigureAwait(false);

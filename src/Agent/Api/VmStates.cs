@@ -21,6 +21,8 @@ internal static class VmStates
         (_, { Error: { } error }) => ("unknown", error),
         (_, { StartFailure: { } failure }) when view.ShallRun => ("failing", failure),
         (null, _) => view.ShallRun ? ("starting", "") : ("stopped", ""),
+        ({ State: RoleState.Stopped } role, { Orphaned: true }) when !view.ShallRun => ("stopping", role.Reason),
+        (not null, { Orphaned: true }) when !view.ShallRun => ("stopping", "its keeper has died, and the next one takes charge of its guest"),
         ({ State: RoleState.Stopped } role, _) => view.ShallRun ? ("starting", "") : ("stopped", role.Reason),
         ({ } role, _) => view.ShallRun ? ("starting", $"no keeper lives on {role.Primary.Host}") : ("stopped", ""),
     };

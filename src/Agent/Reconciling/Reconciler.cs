@@ -146,7 +146,7 @@ internal static class Reconciler
 
     private static (VmMemory, AgentAction?) Revive(ClusterView view, VmView vm, LocalVm local, VmMemory memory)
     {
-        if (!vm.ShallRun)
+        if (!vm.ShallRun && !IsLeftRunning(vm, local))
         {
             // A stopped VM has no standby: the next start finds it one afresh.
             AgentAction? tidy = local.HasRemains ? new AgentAction.ClearRemains(vm.Name)
@@ -176,6 +176,9 @@ internal static class Reconciler
             ? (memory, null)
             : (memory with { DeadSince = null, Starting = memory.Starting.Next(view.Now), Tried = true }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record!.SpecYaml, 0, vm.Record.Settings));
     }
+
+    /// <summary>Its guest was asked to power down, and may be about it: the next keeper sees it through. Only force kills a guest.</summary>
+    private static bool IsLeftRunning(VmView vm, LocalVm local) => local.OrphanLives && vm.Role is { State: not RoleState.Stopped };
 
     private static (VmMemory, AgentAction?) CareForProtection(ClusterView view, VmView vm, KeeperStatus keeper, VmMemory memory)
     {

@@ -37,6 +37,13 @@ public sealed class LabVm(LabCluster lab, VmName name)
         await agent.TakeOverAsync(name, Within, cancellation).ConfigureAwait(false);
     }
 
+    /// <summary>Asks its guest to power down; returns when it is gone, or another keeper is to see to it. Asked once.</summary>
+    public async Task StopAsync(CancellationToken cancellation = default)
+    {
+        using var agent = AgentOf(lab.Hosts.FirstOrDefault(h => h.Power == HostPower.On) ?? throw NoneIsOn());
+        await agent.StopAsync(name, force: false, Within, cancellation).ConfigureAwait(false);
+    }
+
     public Task SetAsync(ProtectionSettings settings, CancellationToken cancellation = default) => AskAsync(a => a.SetAsync(name, settings, Within, cancellation));
 
     /// <summary>Kills it and forgets it; returns when that is done.</summary>

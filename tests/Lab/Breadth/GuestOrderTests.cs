@@ -1,10 +1,12 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Pollux.Cluster.Keepers;
 using Pollux.Lab.Hosts;
 using Pollux.Lab.Load;
 using Pollux.Lab.Torture;
 using Pollux.Linux.Processes;
+using Pollux.Replication.Pair;
 
 namespace Pollux.Lab.Tests.Breadth;
 
@@ -15,6 +17,7 @@ public sealed class GuestOrderTests(BreadthLab breadth)
     private const string Soon = "poweroff-soon";
     private const int OrdersPort = 7002;
     private const int Stop = 19;
+    private const int Continue = 18;
     private static readonly TimeSpan HasPoweredOff = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static readonly IPEndPoint Orders = new(TortureLab.Redis.Address, OrdersPort);
@@ -60,6 +63,59 @@ public sealed class GuestOrderTests(BreadthLab breadth)
         Assert.Empty(host.FindQemus());
         await lab.Vm.StartAsync();
         await (await lab.LoadAsync(3)).DisposeAsync();
+    });
+
+    /// <summary>Asked before the keeper's death, and right after it: both times the guest powers down by itself, which the role tells.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public Task Guest_ThatIsToPowerDownAndLosesItsKeeper_PowersDown(bool askedBefore) => WithAsync(async lab =>
+    {
+        await lab.Vm.UnprotectAsync();
+        var host = lab.Cluster[(await lab.Vm.ShowAsync()).Role!.Primary!.Host.Value];
+        await Polling.UntilAsync(() => host.FindKeepers().Count == 1 && lab.Cluster.Hosts.Sum(h => h.FindKeepers().Count) == 1, Patience, () => "the standby goes on");
+        var keeper = Assert.Single(host.FindKeepers());
+        if (askedBefore)
+        {
+            // The keeper has taken the order and not its answer from QEMU: both are stopped.
+            var qemu = Assert.Single(host.FindQemus());
+            Assert.True(ProcessTable.TrySignal(qemu, Stop));
+            var asked = lab.Vm.StopAsync();
+            await Task.Delay(TimeSpan.FromSeconds(1));
+            Assert.True(ProcessTable.TrySignal(keeper, ProcessTable.Kill));
+            Assert.True(ProcessTable.TrySignal(qemu, Continue));
+            await Assert.ThrowsAsync<Core.OutcomeUnknownException>(() => asked);
+        }
+        else
+        {
+            Assert.True(ProcessTable.TrySignal(keeper, ProcessTable.Kill));
+            await Polling.UntilAsync(() => !host.FindKeepers().Contains(keeper), Patience, () => "the keeper goes on");
+            await lab.Vm.StopAsync();
+        }
+
+        var stopped = await lab.Vm.UntilAsync(v => v.State == "stopped", "stopped", Patience);
+        Assert.Equal(RoleState.Stopped, stopped.Role!.State);
+        Assert.Empty(host.FindQemus());
+        await lab.Vm.StartAsync();
+        await (await lab.LoadAsync(3)).DisposeAsync();
+    });
+
+    /// <summary>It knows no power button, as a guest without ACPI. It was told so after half a minute, and nothing of it has changed.</summary>
+    [Fact]
+    [Trait("Suite", "long")]
+    public Task Guest_ThatDoesNotPowerDown_RunsOnAsItWas() => breadth.WithAsync(breadth.Redis with { CommandLine = $"{breadth.Redis.CommandLine} acpi=off" }, async lab =>
+    {
+        await lab.WholeAsync();
+        await lab.Vm.SetAsync(new ProtectionSettings(IntervalMs: 60));
+        var before = await lab.Vm.ShowAsync();
+
+        var refusal = await Assert.ThrowsAsync<Core.PolluxException>(() => lab.Vm.StopAsync());
+
+        Assert.Contains("did not power down", refusal.Problem, StringComparison.Ordinal);
+        var after = await lab.WholeAsync();
+        Assert.Equal(before.Record, after.Record);
+        Assert.Equal(60, after.Keepers.Single(k => k.Host == after.Host).Status?.Settings.IntervalMs);
+        Assert.Equal(before.Role!.Primary, after.Role!.Primary);
     });
 
     [Fact]

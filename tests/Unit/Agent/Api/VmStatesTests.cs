@@ -52,6 +52,21 @@ public sealed class VmStatesTests
         Assert.Equal("unknown", VmStates.Of(view with { Record = view.Record! with { Run = false } }, home, null, true).State);
     }
 
+    [Fact]
+    public void Stopped_WhileItsQemuLives_IsStopping()
+    {
+        var side = new KeeperOnHost(H1, null, null, Orphaned: true);
+        var shallNotRun = View() with { Record = View().Record! with { Run = false } };
+        var stopped = shallNotRun with { Role = shallNotRun.Role! with { State = RoleState.Stopped } };
+
+        foreach (var view in new[] { shallNotRun, stopped })
+        {
+            Assert.Equal("stopping", VmStates.Of(view, side, null, true).State);
+            Assert.Equal("stopped", VmStates.Of(view, side with { Orphaned = false }, null, true).State);
+        }
+        Assert.Equal("starting", VmStates.Of(View(), side, null, true).State);
+    }
+
     private static VmView View() => VmView.Unknown(Redis) with
     {
         Record = new VmRecord(Redis, "", H1, Run: true, Protect: true, null),

@@ -96,6 +96,30 @@ public sealed class ReconcilerTests
         Assert.Equal(KeeperStart.Primary, Assert.IsType<AgentAction.StartKeeper>(scene.Decide()).Start);
     }
 
+    /// <summary>Its keeper died after it had asked the guest to power down: nobody kills the guest in the midst of that.</summary>
+    [Theory]
+    [InlineData(RoleState.Running)]
+    [InlineData(RoleState.Protected)]
+    public void Primary_ShallNotRunAndQemuOutlivedItsKeeper_IsAdoptedAndAskedToPowerDown(RoleState state)
+    {
+        var scene = new Scene { Role = RoleOf(state, H1, H2), Local = Orphan };
+        scene.Record = scene.Record! with { Run = false };
+        Assert.Equal(KeeperStart.Adopt, Assert.IsType<AgentAction.StartKeeper>(scene.Decide()).Start);
+        scene.Local = Alone();
+        Assert.False(Assert.IsType<AgentAction.Stop>(scene.Decide()).Force);
+    }
+
+    [Fact]
+    public void Primary_ShallNotRunAndQemuOutlivedTheStop_IsRemoved()
+    {
+        var scene = new Scene { Role = RoleOf(RoleState.Stopped, H1), Local = Orphan };
+        scene.Record = scene.Record! with { Run = false };
+        Assert.Equal(new AgentAction.ClearRemains(Redis), scene.Decide());
+        scene.Local = Remains;
+        scene.Role = RoleOf(RoleState.Running, H1);
+        Assert.Equal(new AgentAction.ClearRemains(Redis), scene.Decide());
+    }
+
     [Theory]
     [InlineData(RoleState.Running)]
     [InlineData(RoleState.Stopped)]
