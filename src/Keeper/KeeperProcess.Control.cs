@@ -14,36 +14,28 @@ internal sealed partial class KeeperProcess
     private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan PowerDownWithin = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan TakeChargeWithin = TimeSpan.FromSeconds(5);
-    private int _answering;
+    private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(1);
 
     /// <summary>Why a protection has ended since this was set to null: a new one may be under way before anybody looks.</summary>
     private volatile string? _aloneAgain;
 
     private async Task<KeeperResponse> AnswerAsync(KeeperRequest request, CancellationToken cancellation)
     {
-        Interlocked.Increment(ref _answering);
-        try
+        await (request.Do switch
         {
-            await (request.Do switch
-            {
-                "status" => Task.CompletedTask,
-                "protect" => ProtectAsync(request, cancellation),
-                "protectable" => RequireProtectableAsync(cancellation),
-                "unprotect" => UnprotectAsync(cancellation),
-                "takeover" => TakeOverAsync(cancellation),
-                "migrate" => MigrateAsync(request, cancellation),
-                "migrate-cancel" => CancelMoveAsync(cancellation),
-                "send-away" => SendAwayAsync(),
-                "set" => ChangeAsync(request),
-                "stop" => StopAsync(request.Force, cancellation),
-                _ => throw new PolluxException($"'{request.Do}' is no request", "status, protectable, protect, unprotect, takeover, migrate, migrate-cancel, send-away, set or stop"),
-            }).ConfigureAwait(false);
-            return new KeeperResponse(null, Status());
-        }
-        finally
-        {
-            Interlocked.Decrement(ref _answering);
-        }
+            "status" => Task.CompletedTask,
+            "protect" => ProtectAsync(request, cancellation),
+            "protectable" => RequireProtectableAsync(cancellation),
+            "unprotect" => UnprotectAsync(cancellation),
+            "takeover" => TakeOverAsync(cancellation),
+            "migrate" => MigrateAsync(request, cancellation),
+            "migrate-cancel" => CancelMoveAsync(cancellation),
+            "send-away" => SendAwayAsync(),
+            "set" => ChangeAsync(request),
+            "stop" => StopAsync(request.Force, cancellation),
+            _ => throw new PolluxException($"'{request.Do}' is no request", "status, protectable, protect, unprotect, takeover, migrate, migrate-cancel, send-away, set or stop"),
+        }).ConfigureAwait(false);
+        return new KeeperResponse(null, Status());
     }
 
     private async Task ProtectAsync(KeeperRequest request, CancellationToken cancellation)
@@ -139,7 +131,7 @@ internal sealed partial class KeeperProcess
         patience.CancelAfter(PowerDownWithin);
         try
         {
-            _powerDownAsked = true;
+            NotePowerDown(true);
             await _guest.Qmp.ExecuteAsync("system_powerdown", null, patience.Token).ConfigureAwait(false);
             await UntilAsync(s => s.Phase == PairPhase.Gone, patience.Token).ConfigureAwait(false);
         }
@@ -149,8 +141,38 @@ internal sealed partial class KeeperProcess
         }
         finally
         {
-            // What the guest does later it does by itself.
-            _powerDownAsked = _loop.State.Phase is PairPhase.Stopping or PairPhase.Gone;
+            ForgetPowerDown();
+        }
+    }
+
+    /// <summary>The guest was asked by the keeper that died, and may be about it.</summary>
+    private async Task InheritPowerDownAsync()
+    {
+        _powerDownAsked = true;
+        await Task.Delay(PowerDownWithin, _leaving.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        ForgetPowerDown();
+    }
+
+    /// <summary>What the guest does from now on it does by itself, unless it ends already.</summary>
+    private void ForgetPowerDown()
+    {
+        if (_loop.State.Phase is not (PairPhase.Stopping or PairPhase.Gone))
+        {
+            NotePowerDown(false);
+        }
+    }
+
+    /// <summary>For the next keeper, should this one die. That it cannot be written must not keep the guest from being asked.</summary>
+    private void NotePowerDown(bool asked)
+    {
+        _powerDownAsked = asked;
+        try
+        {
+            _machine.Directory.NotePowerDown(asked);
+        }
+        catch (Exception e) when (e is PolluxException or IOException or UnauthorizedAccessException)
+        {
+            KeeperLog.Say($"cannot note that its guest was asked to power down: {e.Message}");
         }
     }
 
@@ -172,16 +194,6 @@ internal sealed partial class KeeperProcess
         {
             await Task.Delay(PollEvery, cancellation).ConfigureAwait(false);
         }
-    }
-
-    /// <summary>Who asked for the end gets its answer before the process ends.</summary>
-    private async Task AnswersSentAsync()
-    {
-        for (var i = 0; i < 50 && Volatile.Read(ref _answering) > 0; i++)
-        {
-            await Task.Delay(PollEvery).ConfigureAwait(false);
-        }
-        await Task.Delay(PollEvery).ConfigureAwait(false);
     }
 
     private KeeperStatus Status()

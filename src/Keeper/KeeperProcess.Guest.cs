@@ -43,6 +43,10 @@ internal sealed partial class KeeperProcess
             (process, var ram) = _machine.Start(QemuSide.Primary);
             ram.Dispose();
         }
+        if (adopt && _machine.Directory.ReadRecord() is { PowerDownAsked: true })
+        {
+            _ = InheritPowerDownAsync();
+        }
         Guest guest;
         try
         {
@@ -79,7 +83,7 @@ internal sealed partial class KeeperProcess
         if (hasShutDown)
         {
             KeeperLog.Say("the guest has shut down while it had no keeper");
-            _guestShutDown = true;
+            _guestShutDown = !_powerDownAsked;
             Stop();
         }
     }

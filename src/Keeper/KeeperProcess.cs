@@ -116,7 +116,8 @@ internal sealed partial class KeeperProcess : IPairEdge
                     _ = SayWhenOverdueAsync();
                 }
                 var why = await _left.Task.ConfigureAwait(false);
-                await AnswersSentAsync().ConfigureAwait(false);
+                // Who asked for the end gets its answer before the process ends.
+                await server.AnsweredAsync(AnswerWithin).ConfigureAwait(false);
                 return why;
             }
             finally

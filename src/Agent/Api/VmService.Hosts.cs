@@ -14,22 +14,45 @@ internal sealed partial class VmService
     public Task<KeeperResponse> LocalKeeperAsync(VmName name, KeeperRequest request, CancellationToken cancellation) =>
         LocalKeeperAsync(name, request, request.Do == "status" ? StatusWithin : AskWithin, cancellation);
 
-    /// <summary>A stop by force ends also what a dead keeper left.</summary>
+    /// <summary>A stop by force ends also what a dead keeper left, and waits for a keeper that is about to take charge of it.</summary>
     /// <exception cref="KeeperAbsentException">No keeper listens.</exception>
     private async Task<KeeperResponse> LocalKeeperAsync(VmName name, KeeperRequest request, TimeSpan within, CancellationToken cancellation)
     {
+        for (var waited = TimeSpan.Zero; ; waited += LookEvery)
+        {
+            try
+            {
+                return await vms.ClientOf(name).AskAsync(request, within, cancellation).ConfigureAwait(false);
+            }
+            catch (KeeperAbsentException) when (request is { Do: "stop", Force: true })
+            {
+                await ClearRemainsAsync(name, cancellation).ConfigureAwait(false);
+                if (!vms.HasQemu(name))
+                {
+                    throw;
+                }
+                if (waited >= TakeChargeWithin)
+                {
+                    throw new PolluxException($"{name} still runs: its keeper has died, and the next one takes charge of its guest", $"try again in a moment: pollux vm stop {name} --force");
+                }
+            }
+            await Task.Delay(LookEvery, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    private async Task ClearRemainsAsync(VmName name, CancellationToken cancellation)
+    {
+        if (await vms.LookAsync(name, cancellation).ConfigureAwait(false) is not { KeeperLives: false, HasRemains: true })
+        {
+            return;
+        }
         try
         {
-            return await vms.ClientOf(name).AskAsync(request, within, cancellation).ConfigureAwait(false);
-        }
-        catch (KeeperAbsentException) when (request is { Do: "stop", Force: true })
-        {
             await vms.ClearAsync(name).ConfigureAwait(false);
-            if (await IsOrphanedAsync(name, cancellation).ConfigureAwait(false))
-            {
-                throw new PolluxException($"{name} still runs: its keeper has died, and the next one takes charge of its guest", $"try again in a moment: pollux vm stop {name} --force");
-            }
-            throw;
+        }
+        catch (IOException)
+        {
+            // The agent begins a keeper there at this very moment.
         }
     }
 
@@ -41,17 +64,13 @@ internal sealed partial class VmService
         try
         {
             var status = await vms.ClientOf(name).TryStatusAsync(cancellation).ConfigureAwait(false);
-            return side with { Status = status, Orphaned = status is null && await IsOrphanedAsync(name, cancellation).ConfigureAwait(false) };
+            return side with { Status = status, Orphaned = status is null && vms.HasQemu(name) };
         }
         catch (PolluxException e)
         {
             return side with { Error = e.Problem };
         }
     }
-
-    /// <summary>Of a VM whose keeper does not listen.</summary>
-    private async Task<bool> IsOrphanedAsync(VmName name, CancellationToken cancellation) =>
-        await vms.LookAsync(name, cancellation).ConfigureAwait(false) is { OrphanLives: true } or { KeeperLives: true };
 
     /// <summary>Whether this very host could run a VM.</summary>
     /// <exception cref="PolluxException">It could not.</exception>

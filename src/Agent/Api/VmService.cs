@@ -18,6 +18,7 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
 {
     private const int SwapAttempts = 8;
     private static readonly TimeSpan AskWithin = TimeSpan.FromSeconds(45);
+    private static readonly TimeSpan TakeChargeWithin = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan StatusWithin = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan PreparingWithin = TimeSpan.FromSeconds(1);
 

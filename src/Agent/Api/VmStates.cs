@@ -22,7 +22,9 @@ internal static class VmStates
         (_, { StartFailure: { } failure }) when view.ShallRun => ("failing", failure),
         (null, _) => view.ShallRun ? ("starting", "") : ("stopped", ""),
         ({ State: RoleState.Stopped } role, { Orphaned: true }) when !view.ShallRun => ("stopping", role.Reason),
+        (not null, { Orphaned: true, StartFailure: { } failure }) when !view.ShallRun => ("stopping", $"its keeper has died, and no other can take charge of its guest: {failure}"),
         (not null, { Orphaned: true }) when !view.ShallRun => ("stopping", "its keeper has died, and the next one takes charge of its guest"),
+        ({ State: RoleState.Protected } role, _) when !view.ShallRun && standby?.Status is not null => ("stopping", $"its keeper has died, and {role.Standby!.Host} may take over first"),
         ({ State: RoleState.Stopped } role, _) => view.ShallRun ? ("starting", "") : ("stopped", role.Reason),
         ({ } role, _) => view.ShallRun ? ("starting", $"no keeper lives on {role.Primary.Host}") : ("stopped", ""),
     };

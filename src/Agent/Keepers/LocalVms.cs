@@ -64,6 +64,9 @@ internal sealed class LocalVms(AgentConfig config)
         }
     }
 
+    /// <summary>Whether the VM's QEMU runs here, with a keeper or without.</summary>
+    public bool HasQemu(VmName vm) => VmDirectory.HasQemu(config.DirectoryOf(vm));
+
     /// <summary>Kills the QEMU of a dead keeper and removes the VM's directory. Nothing happens while a keeper lives.</summary>
     public async Task ClearAsync(VmName vm)
     {

@@ -174,7 +174,7 @@ internal static class Reconciler
         }
         return start is null
             ? (memory, null)
-            : (memory with { DeadSince = null, Starting = memory.Starting.Next(view.Now), Tried = true }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record!.SpecYaml, 0, vm.Record.Settings));
+            : (memory with { DeadSince = null, Starting = memory.Starting.Next(view.Now), StoppedAt = double.NegativeInfinity, Tried = true }, new AgentAction.StartKeeper(vm.Name, start.Value, vm.Record!.SpecYaml, 0, vm.Record.Settings));
     }
 
     /// <summary>Its guest was asked to power down, and may be about it: the next keeper sees it through. Only force kills a guest.</summary>

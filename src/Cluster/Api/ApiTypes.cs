@@ -20,7 +20,7 @@ public sealed record VmDocument(
 /// <param name="Error">Why the keeper or its host could not be asked.</param>
 /// <param name="Note">Why its guest is not protected.</param>
 /// <param name="StartFailure">Why its last keeper ended before its guest ran.</param>
-/// <param name="Orphaned">Its keeper is dead, and its QEMU lives, or another keeper that starts may find it so.</param>
+/// <param name="Orphaned">No keeper speaks for its QEMU, which lives.</param>
 public sealed record KeeperOnHost(HostId Host, KeeperStatus? Status, string? Error, string? Note = null, string? StartFailure = null, bool Orphaned = false);
 
 /// <summary>Why a VM is not protected, or that it is.</summary>

@@ -15,6 +15,7 @@ public sealed class KeeperServer : IAsyncDisposable
     private const int RequestBytesMax = 64 << 10;
 
     private static readonly TimeSpan RetryAccept = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(10);
 
     private readonly string socketPath;
     private readonly Func<KeeperRequest, CancellationToken, Task<KeeperResponse>> handler;
@@ -23,6 +24,7 @@ public sealed class KeeperServer : IAsyncDisposable
     private readonly Socket listener;
     private readonly List<Task> connections = [];
     private readonly Task accepting;
+    private int answering;
 
     private KeeperServer(string socketPath, Socket listener, Func<KeeperRequest, CancellationToken, Task<KeeperResponse>> handler)
     {
@@ -52,6 +54,15 @@ public sealed class KeeperServer : IAsyncDisposable
         }
 
         return new KeeperServer(socketPath, listener, handler);
+    }
+
+    /// <summary>Returns once the requests under way have their answers, or after a while.</summary>
+    public async Task AnsweredAsync(TimeSpan within)
+    {
+        for (var waited = TimeSpan.Zero; waited < within && Volatile.Read(ref answering) > 0; waited += LookAgain)
+        {
+            await Task.Delay(LookAgain).ConfigureAwait(false);
+        }
     }
 
     /// <summary>Ends all connections; requests under way are cancelled.</summary>
@@ -106,9 +117,17 @@ public sealed class KeeperServer : IAsyncDisposable
             var reader = new LineReader(stream, RequestBytesMax);
             while (await ReadAsync(reader).ConfigureAwait(false) is { } read)
             {
-                var response = read.Request is null ? new KeeperResponse(read.Error, null) : await AnswerAsync(read.Request).ConfigureAwait(false);
-                byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(response, KeeperJson.Default.KeeperResponse), (byte)'\n'];
-                await stream.WriteAsync(line, closing.Token).ConfigureAwait(false);
+                Interlocked.Increment(ref answering);
+                try
+                {
+                    var response = read.Request is null ? new KeeperResponse(read.Error, null) : await AnswerAsync(read.Request).ConfigureAwait(false);
+                    byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(response, KeeperJson.Default.KeeperResponse), (byte)'\n'];
+                    await stream.WriteAsync(line, closing.Token).ConfigureAwait(false);
+                }
+                finally
+                {
+                    Interlocked.Decrement(ref answering);
+                }
                 if (read.Request is null)
                 {
                     return;

@@ -37,11 +37,11 @@ public sealed class LabVm(LabCluster lab, VmName name)
         await agent.TakeOverAsync(name, Within, cancellation).ConfigureAwait(false);
     }
 
-    /// <summary>Asks its guest to power down; returns when it is gone, or another keeper is to see to it. Asked once.</summary>
-    public async Task StopAsync(CancellationToken cancellation = default)
+    /// <summary>Asks its guest to power down, or kills it; returns when it is gone, or another keeper is to see to it. Asked once.</summary>
+    public async Task StopAsync(bool force = false, CancellationToken cancellation = default)
     {
         using var agent = AgentOf(lab.Hosts.FirstOrDefault(h => h.Power == HostPower.On) ?? throw NoneIsOn());
-        await agent.StopAsync(name, force: false, Within, cancellation).ConfigureAwait(false);
+        await agent.StopAsync(name, force, Within, cancellation).ConfigureAwait(false);
     }
 
     public Task SetAsync(ProtectionSettings settings, CancellationToken cancellation = default) => AskAsync(a => a.SetAsync(name, settings, Within, cancellation));

@@ -9,7 +9,8 @@ namespace Pollux.Qemu.Process;
 
 /// <summary>What a keeper leaves behind for its successor: the QEMU that it started. Written before QEMU runs its first instruction of the guest.</summary>
 /// <param name="Moves">Its guest is on the way here, or was handed over to another host: until that is decided it may be the only copy, whatever the role says.</param>
-public sealed record QemuRecord(int Pid, string RamFile, bool Moves = false)
+/// <param name="PowerDownAsked">Its guest was asked to power down, and may be about it: what it does is not by itself.</param>
+public sealed record QemuRecord(int Pid, string RamFile, bool Moves = false, bool PowerDownAsked = false)
 {
     /// <summary>It is being started: nothing that its guest did was heard.</summary>
     public const int NotKnownYet = 0;
@@ -23,6 +24,7 @@ public sealed class VmDirectory : IDisposable
     private static readonly TimeSpan EndWithin = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(20);
     private readonly FileLock _lock;
+    private readonly Lock _noting = new();
 
     private VmDirectory(string path, FileLock taken) => (Path, _lock) = (path, taken);
 
@@ -69,29 +71,12 @@ public sealed class VmDirectory : IDisposable
     }
 
     /// <summary>Notes in the record, if there is one, that the guest moves, or does not any more.</summary>
-    public void NoteMove(bool moves)
-    {
-        if (ReadRecord() is { } record && record.Moves != moves)
-        {
-            WriteRecord(record with { Moves = moves });
-        }
-    }
+    public void NoteMove(bool moves) => Note(record => record with { Moves = moves });
 
-    public QemuRecord? ReadRecord()
-    {
-        try
-        {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(System.IO.Path.Combine(Path, Record)), QemuRecordJson.Default.QemuRecord);
-        }
-        catch (FileNotFoundException)
-        {
-            return null;
-        }
-        catch (JsonException e)
-        {
-            throw new PolluxException($"{System.IO.Path.Combine(Path, Record)} is damaged: {e.Message}", "kill this VM's QEMU by hand and remove the file", e);
-        }
-    }
+    /// <summary>Notes in the record, if there is one, that the guest was asked to power down, or that this is over.</summary>
+    public void NotePowerDown(bool asked) => Note(record => record with { PowerDownAsked = asked });
+
+    public QemuRecord? ReadRecord() => ReadRecord(Path);
 
     /// <summary>The QEMU that a dead keeper left, if it is still the process of that record and not another with its number.</summary>
     public QemuProcess? FindOrphan()
@@ -117,7 +102,10 @@ public sealed class VmDirectory : IDisposable
     }
 
     /// <summary>Whether a dead keeper's QEMU still runs.</summary>
-    public bool HasOrphan() => ReadRecord() is { } record && ProcessTable.Mentions(record.Pid, record.RamFile);
+    public bool HasOrphan() => HasQemu(Path);
+
+    /// <summary>Whether the QEMU runs that a keeper, alive or dead, has noted there. Looks without the lock.</summary>
+    public static bool HasQemu(string path) => ReadRecord(path) is { } record && ProcessTable.Mentions(record.Pid, record.RamFile);
 
     /// <summary>Kills what a dead keeper left and removes its files.</summary>
     /// <exception cref="PolluxException">A QEMU does not end.</exception>
@@ -147,6 +135,34 @@ public sealed class VmDirectory : IDisposable
     }
 
     public void Dispose() => _lock.Dispose();
+
+    private void Note(Func<QemuRecord, QemuRecord> change)
+    {
+        lock (_noting)
+        {
+            if (ReadRecord() is { } record && change(record) is var changed && changed != record)
+            {
+                WriteRecord(changed);
+            }
+        }
+    }
+
+    private static QemuRecord? ReadRecord(string directory)
+    {
+        var path = System.IO.Path.Combine(directory, Record);
+        try
+        {
+            return JsonSerializer.Deserialize(File.ReadAllBytes(path), QemuRecordJson.Default.QemuRecord);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+        catch (JsonException e)
+        {
+            throw new PolluxException($"{path} is damaged: {e.Message}", "kill this VM's QEMU by hand and remove the file", e);
+        }
+    }
 
     private static async Task KillAsync(QemuProcess? orphan)
     {

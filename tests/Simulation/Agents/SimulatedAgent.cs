@@ -268,6 +268,9 @@ internal sealed class SimulatedAgent
         Process.After(PollMs, Done);
     }
 
+    /// <summary>A stop by force, of a VM whose keeper here is dead.</summary>
+    public void ClearByForce() => Clear(_host.Keeper is { Process.IsAlive: true } alive ? alive : null);
+
     private void Clear(SimulatedKeeper? keeper)
     {
         if (keeper is null)

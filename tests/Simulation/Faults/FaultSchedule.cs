@@ -229,6 +229,10 @@ internal sealed class FaultSchedule
                     _world.Checker.LastCopy.Strikes(keeper);
                     keeper.Stop(force: fault.Amount < 0.25);
                 }
+                else if (fault.Amount < 0.25 && keeper is null && host.Id == _world.Store.Role?.Primary.Host && host.Agent is { Process.IsAlive: true } agent)
+                {
+                    agent.ClearByForce();
+                }
                 return undo;
             default: throw new InvalidOperationException($"no such fault: {fault.Kind}");
         }

@@ -34,6 +34,9 @@ internal sealed partial class SimulatedKeeper
         return null;
     }
 
+    private const double TakeChargeWithinMs = 5_000;
+    private const double TakeChargeLookMs = 20;
+
     public void Unprotect()
     {
         if (State.Phase != PairPhase.Alone && !State.IsStandby)
@@ -50,9 +53,17 @@ internal sealed partial class SimulatedKeeper
         }
     }
 
-    /// <summary>Asks the guest to power down, or kills it.</summary>
-    public void Stop(bool force)
+    /// <summary>Asks the guest to power down, or kills it. One that takes charge of its guest waits for that a little, then refuses.</summary>
+    public void Stop(bool force, double waitedMs = 0)
     {
+        if (!force && !HasGuest && Start == KeeperStart.Adopt && State.Phase is PairPhase.Claiming or PairPhase.Alone)
+        {
+            if (waitedMs < TakeChargeWithinMs)
+            {
+                Process.After(TakeChargeLookMs, () => Stop(force, waitedMs + TakeChargeLookMs));
+            }
+            return;
+        }
         if (force || State.IsStandby || !HasGuest)
         {
             StopNow();

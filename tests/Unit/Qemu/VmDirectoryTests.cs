@@ -31,6 +31,21 @@ public sealed class VmDirectoryTests : IDisposable
     }
 
     [Fact]
+    public void Notes_AreTheRecordsAndKeepEachOther()
+    {
+        using var directory = VmDirectory.Take(Path.Combine(_directory, "vm"));
+        directory.NotePowerDown(true);
+        Assert.Null(directory.ReadRecord());
+
+        directory.WriteRecord(new QemuRecord(7, RamFile));
+        Parallel.Invoke(() => directory.NotePowerDown(true), () => directory.NoteMove(true));
+
+        Assert.Equal(new QemuRecord(7, RamFile, Moves: true, PowerDownAsked: true), directory.ReadRecord());
+        directory.NoteMove(false);
+        Assert.Equal(new QemuRecord(7, RamFile, PowerDownAsked: true), directory.ReadRecord());
+    }
+
+    [Fact]
     public async Task Clear_WhenTheNumberIsAnothersByNow_LeavesThat()
     {
         using var directory = VmDirectory.Take(Path.Combine(_directory, "vm"));

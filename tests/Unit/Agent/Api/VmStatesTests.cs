@@ -65,6 +65,9 @@ public sealed class VmStatesTests
             Assert.Equal("stopped", VmStates.Of(view, side with { Orphaned = false }, null, true).State);
         }
         Assert.Equal("starting", VmStates.Of(View(), side, null, true).State);
+        Assert.Contains("no QEMU", VmStates.Of(shallNotRun, side with { StartFailure = "there is no QEMU" }, null, true).Note, StringComparison.Ordinal);
+        // Its host has nothing of it any more, but its standby has.
+        Assert.Equal("stopping", VmStates.Of(shallNotRun, side with { Orphaned = false }, Side(H2, "standby", "standby-ready", true), true).State);
     }
 
     private static VmView View() => VmView.Unknown(Redis) with

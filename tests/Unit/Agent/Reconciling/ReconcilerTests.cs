@@ -104,6 +104,7 @@ public sealed class ReconcilerTests
     {
         var scene = new Scene { Role = RoleOf(state, H1, H2), Local = Orphan };
         scene.Record = scene.Record! with { Run = false };
+        scene.Memory = scene.Memory with { StoppedAt = scene.Now }; // the one that died was asked just now
         Assert.Equal(KeeperStart.Adopt, Assert.IsType<AgentAction.StartKeeper>(scene.Decide()).Start);
         scene.Local = Alone();
         Assert.False(Assert.IsType<AgentAction.Stop>(scene.Decide()).Force);
