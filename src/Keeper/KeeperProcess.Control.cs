@@ -16,6 +16,10 @@ internal sealed partial class KeeperProcess
     private static readonly TimeSpan TakeChargeWithin = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(1);
 
+    /// <summary>Orders to power down that the guest may be about, of users and of the agent; also those of the keeper before.</summary>
+    private readonly Lock _powerDowns = new();
+    private int _powerDownsAsked;
+
     /// <summary>Why a protection has ended since this was set to null: a new one may be under way before anybody looks.</summary>
     private volatile string? _aloneAgain;
 
@@ -129,9 +133,9 @@ internal sealed partial class KeeperProcess
         }
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         patience.CancelAfter(PowerDownWithin);
+        BeginPowerDown();
         try
         {
-            NotePowerDown(true);
             await _guest.Qmp.ExecuteAsync("system_powerdown", null, patience.Token).ConfigureAwait(false);
             await UntilAsync(s => s.Phase == PairPhase.Gone, patience.Token).ConfigureAwait(false);
         }
@@ -148,17 +152,43 @@ internal sealed partial class KeeperProcess
     /// <summary>The guest was asked by the keeper that died, and may be about it.</summary>
     private async Task InheritPowerDownAsync()
     {
-        _powerDownAsked = true;
+        BeginPowerDown();
         await Task.Delay(PowerDownWithin, _leaving.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         ForgetPowerDown();
     }
 
-    /// <summary>What the guest does from now on it does by itself, unless it ends already.</summary>
+    private void BeginPowerDown()
+    {
+        lock (_powerDowns)
+        {
+            _powerDownsAsked++;
+            NotePowerDown(true);
+        }
+    }
+
+    /// <summary>What the guest does after the last of them it does by itself, unless it ends already.</summary>
     private void ForgetPowerDown()
     {
-        if (_loop.State.Phase is not (PairPhase.Stopping or PairPhase.Gone))
+        lock (_powerDowns)
         {
-            NotePowerDown(false);
+            if (--_powerDownsAsked == 0 && _loop.State.Phase is not (PairPhase.Stopping or PairPhase.Gone))
+            {
+                NotePowerDown(false);
+            }
+        }
+    }
+
+    /// <summary>That it cannot be read must not end the only copy of the guest.</summary>
+    private bool WasPowerDownAsked()
+    {
+        try
+        {
+            return _machine.Directory.ReadRecord() is { PowerDownAsked: true };
+        }
+        catch (Exception e) when (e is PolluxException or IOException or UnauthorizedAccessException)
+        {
+            KeeperLog.Say($"cannot read whether its guest was asked to power down: {e.Message}");
+            return false;
         }
     }
 

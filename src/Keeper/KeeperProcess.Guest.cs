@@ -43,10 +43,8 @@ internal sealed partial class KeeperProcess
             (process, var ram) = _machine.Start(QemuSide.Primary);
             ram.Dispose();
         }
-        if (adopt && _machine.Directory.ReadRecord() is { PowerDownAsked: true })
-        {
-            _ = InheritPowerDownAsync();
-        }
+        var isPoweringDown = adopt && WasPowerDownAsked();
+        _powerDownAsked = isPoweringDown; // before its first event
         Guest guest;
         try
         {
@@ -79,6 +77,10 @@ internal sealed partial class KeeperProcess
         guest.Egress.Pass();
         guest.Listen();
         _guest = guest; // last: from now on it may be protected
+        if (isPoweringDown)
+        {
+            _ = InheritPowerDownAsync();
+        }
         KeeperLog.Say($"QEMU {process.Pid} runs the guest");
         if (hasShutDown)
         {

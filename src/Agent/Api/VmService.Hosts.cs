@@ -3,6 +3,7 @@ using Pollux.Cluster.Api;
 using Pollux.Cluster.Keepers;
 using Pollux.Cluster.Store;
 using Pollux.Core;
+using Pollux.Linux.Io;
 using Pollux.Qemu.Spec;
 
 namespace Pollux.Agent.Api;
@@ -14,7 +15,7 @@ internal sealed partial class VmService
     public Task<KeeperResponse> LocalKeeperAsync(VmName name, KeeperRequest request, CancellationToken cancellation) =>
         LocalKeeperAsync(name, request, request.Do == "status" ? StatusWithin : AskWithin, cancellation);
 
-    /// <summary>A stop by force ends also what a dead keeper left, and waits for a keeper that is about to take charge of it.</summary>
+    /// <summary>A stop by force ends also what a dead keeper left, and waits for a keeper that begins or is about to take charge of it.</summary>
     /// <exception cref="KeeperAbsentException">No keeper listens.</exception>
     private async Task<KeeperResponse> LocalKeeperAsync(VmName name, KeeperRequest request, TimeSpan within, CancellationToken cancellation)
     {
@@ -22,18 +23,23 @@ internal sealed partial class VmService
         {
             try
             {
-                return await vms.ClientOf(name).AskAsync(request, within, cancellation).ConfigureAwait(false);
+                return await vms.ClientOf(name).AskAsync(request, within - waited, cancellation).ConfigureAwait(false);
+            }
+            catch (KeeperSilentException e) when (request is { Do: "stop", Force: true } && e.InnerException is not OperationCanceledException && waited < TakeChargeWithin)
+            {
+                // It died before it had answered: the next one is asked, or what it left is cleared.
             }
             catch (KeeperAbsentException) when (request is { Do: "stop", Force: true })
             {
                 await ClearRemainsAsync(name, cancellation).ConfigureAwait(false);
-                if (!vms.HasQemu(name))
+                // One that begins has no QEMU yet.
+                if (!vms.HasQemu(name) && !(await vms.LookAsync(name, cancellation).ConfigureAwait(false)).KeeperLives)
                 {
                     throw;
                 }
                 if (waited >= TakeChargeWithin)
                 {
-                    throw new PolluxException($"{name} still runs: its keeper has died, and the next one takes charge of its guest", $"try again in a moment: pollux vm stop {name} --force");
+                    throw new PolluxException($"{name} is not stopped: its keeper begins, and does not answer yet", $"try again in a moment: pollux vm stop {name} --force");
                 }
             }
             await Task.Delay(LookEvery, cancellation).ConfigureAwait(false);
@@ -50,9 +56,9 @@ internal sealed partial class VmService
         {
             await vms.ClearAsync(name).ConfigureAwait(false);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or LinuxException)
         {
-            // The agent begins a keeper there at this very moment.
+            // The agent begins a keeper there, or clears it, at this very moment.
         }
     }
 
@@ -66,9 +72,9 @@ internal sealed partial class VmService
             var status = await vms.ClientOf(name).TryStatusAsync(cancellation).ConfigureAwait(false);
             return side with { Status = status, Orphaned = status is null && vms.HasQemu(name) };
         }
-        catch (PolluxException e)
+        catch (Exception e) when (e is PolluxException or IOException)
         {
-            return side with { Error = e.Problem };
+            return side with { Error = (e as PolluxException)?.Problem ?? e.Message };
         }
     }
 

@@ -108,7 +108,30 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
             await ChangeAsync(name, r => r with { Run = true, Settings = r.Settings ?? view.Record!.Settings }, CancellationToken.None).ConfigureAwait(false);
             throw;
         }
+        if (force)
+        {
+            await ForceWhereItWentAsync(view, cancellation).ConfigureAwait(false);
+        }
         return await VmAsync(name, cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>A VM whose keeper has died may have been taken over by its standby meanwhile, or is about to be.</summary>
+    private async Task ForceWhereItWentAsync(VmView before, CancellationToken cancellation)
+    {
+        var now = await FindAsync(before.Name, cancellation).ConfigureAwait(false);
+        var other = now.Role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } ? standby.Host : HostOf(now);
+        if (other == HostOf(before))
+        {
+            return;
+        }
+        try
+        {
+            await AskKeeperAsync(other, now.Name, new KeeperRequest("stop", Force: true), AskWithin, cancellation).ConfigureAwait(false);
+        }
+        catch (KeeperAbsentException)
+        {
+            // Nor there.
+        }
     }
 
     public async Task<VmDocument> ProtectAsync(VmName name, HostId? on, CancellationToken cancellation)

@@ -81,8 +81,8 @@ public sealed class GuestOrderTests(BreadthLab breadth)
             var qemu = Assert.Single(host.FindQemus());
             Assert.True(ProcessTable.TrySignal(qemu, Stop));
             var asked = lab.Vm.StopAsync();
-            await lab.Vm.UntilAsync(v => !v.Record.Run, "asked to stop", Patience);
-            await Task.Delay(TimeSpan.FromSeconds(1));
+            var noted = Path.Combine(Path.GetDirectoryName(host.AgentSocket)!, "vms", lab.Vm.Name.Value, "qemu.json");
+            await Polling.UntilAsync(() => File.ReadAllText(noted).Contains("\"powerDownAsked\":true", StringComparison.Ordinal), Patience, () => "the keeper was not asked");
             Assert.True(ProcessTable.TrySignal(keeper, ProcessTable.Kill));
             Assert.True(ProcessTable.TrySignal(qemu, Continue));
             await Assert.ThrowsAsync<Core.OutcomeUnknownException>(() => asked);
@@ -94,8 +94,7 @@ public sealed class GuestOrderTests(BreadthLab breadth)
             Assert.True(await Record.ExceptionAsync(() => lab.Vm.StopAsync()) is null or Core.OutcomeUnknownException);
         }
 
-        var stopped = await lab.Vm.UntilAsync(v => v.State == "stopped", "stopped", Patience);
-        Assert.Equal(RoleState.Stopped, stopped.Role!.State);
+        await lab.Vm.UntilAsync(v => v is { State: "stopped", Role.State: RoleState.Stopped }, "stopped by its own keeper", Patience);
         await NoQemuIsLeftAsync(lab);
         await lab.Vm.StartAsync();
         await (await lab.LoadAsync(3)).DisposeAsync();
@@ -107,7 +106,7 @@ public sealed class GuestOrderTests(BreadthLab breadth)
     public Task Guest_ThatDoesNotPowerDown_RunsOnAsItWas_UntilItIsForced() => breadth.WithAsync(breadth.Redis with { CommandLine = $"{breadth.Redis.CommandLine} acpi=off" }, async lab =>
     {
         await lab.WholeAsync();
-        await lab.Vm.SetAsync(new ProtectionSettings(IntervalMs: 60));
+        await lab.Vm.SetAsync(new ProtectionSettings(IntervalMs: 60, DetectionMs: 2000));
         var before = await lab.Vm.ShowAsync();
 
         var refusal = await Assert.ThrowsAsync<Core.PolluxException>(() => lab.Vm.StopAsync());
@@ -122,14 +121,7 @@ public sealed class GuestOrderTests(BreadthLab breadth)
         await lab.Vm.UnprotectAsync();
         await Polling.UntilAsync(() => lab.Cluster.Hosts.Sum(h => h.FindKeepers().Count) == 1, Patience, () => "the standby goes on");
         Assert.True(ProcessTable.TrySignal(Assert.Single(lab.Cluster[after.Host.Value].FindKeepers()), ProcessTable.Kill));
-        try
-        {
-            await lab.Vm.StopAsync(force: true);
-        }
-        catch (Core.OutcomeUnknownException)
-        {
-            await lab.Vm.StopAsync(force: true); // the dying keeper was asked
-        }
+        await lab.Vm.StopAsync(force: true);
         await lab.Vm.UntilAsync(v => v.State == "stopped", "stopped", Patience);
         await NoQemuIsLeftAsync(lab);
     });
