@@ -119,10 +119,19 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
     private async Task ForceWhereItWentAsync(VmView before, CancellationToken cancellation)
     {
         var now = await FindAsync(before.Name, cancellation).ConfigureAwait(false);
-        var other = now.Role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } ? standby.Host : HostOf(now);
+        if (now.ShallRun)
+        {
+            return; // A user has started it again meanwhile.
+        }
+        var holder = now.Role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby } ? standby.Host : (HostId?)null;
+        var other = holder ?? HostOf(now);
         if (other == HostOf(before))
         {
             return;
+        }
+        if (holder is not null && await store.GetAsync(StoreKeys.Host(other), cancellation).ConfigureAwait(false) is null)
+        {
+            return; // Without its host's lease it wins no role. Should it come back and take over, its agent asks the guest to power down.
         }
         try
         {

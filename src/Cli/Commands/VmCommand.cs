@@ -49,8 +49,11 @@ internal static class VmCommand
             vm = await UntilAsync(invocation, agent, vm, v => v.State is "running" or "syncing" or "protected" or "holding" or "failing", "start");
             if (vm.State == "failing")
             {
-                // Its agent would try for ever; who asked is told instead, and nothing is left half done.
-                await agent.StopAsync(vm.Name, force: true, invocation.TimeoutOr(AnswerWithin), invocation.Cancellation);
+                // Its agent would try for ever; who asked is told instead, and nothing is left half done. What a standby may hold is not thrown away.
+                if (vm.Standby is null)
+                {
+                    await agent.StopAsync(vm.Name, force: true, invocation.TimeoutOr(AnswerWithin), invocation.Cancellation);
+                }
                 throw new PolluxException($"{vm.Name} does not start on {vm.Host}: {vm.Note}", "correct the cause, and start it again");
             }
         });

@@ -126,6 +126,21 @@ public sealed class GuestOrderTests(BreadthLab breadth)
         await NoQemuIsLeftAsync(lab);
     });
 
+    /// <summary>Its standby takes over in the same moment; whoever has the guest then, it ends.</summary>
+    [Fact]
+    public Task Guest_WhosePrimarysKeeperDied_EndsByForceOnBothSides() => WithAsync(async lab =>
+    {
+        var host = lab.Cluster[(await lab.WholeAsync()).Role!.Primary.Host.Value];
+        Assert.True(ProcessTable.TrySignal(Assert.Single(host.FindKeepers()), ProcessTable.Kill));
+
+        await lab.Vm.StopAsync(force: true);
+
+        await lab.Vm.UntilAsync(v => v.State == "stopped", "stopped", Patience);
+        await NoQemuIsLeftAsync(lab);
+        await lab.Vm.StartAsync();
+        await (await lab.LoadAsync(4)).DisposeAsync();
+    });
+
     [Fact]
     public Task Guest_ThatRebootsAndThenLosesItsHost_IsTakenOverAsItIsAfterTheReboot() => WithAsync(async lab =>
     {
