@@ -88,5 +88,11 @@ internal static class KeptLives
                 new Fault(3, FaultKind.KillQemu, Victim.Self, new Moment.Before(nameof(Replication.Pair.PairEffect.ReadRole), 2, 8_000), 100, 0.5),
             ],
             9_000)),
+        new("nobody wants the standby any more in the milliseconds in which it acknowledges the first copy; its agent, whose look was older than the primary's swap, sent away what the role named, and the primary lost its power", new FaultPlan(
+            [
+                new Fault(1, FaultKind.Unprotect, Victim.AnyHost, new Moment.Entering(Replication.Pair.PairPhase.Receiving, 1, 120, 6_000), 2_500, 0.5),
+                new Fault(2, FaultKind.PowerOff, Victim.Self, new Moment.Before(nameof(Replication.Pair.PairEffect.TellProtected), 1, 6_000), 3_000, 0.5),
+            ],
+            9_000)),
     ];
 }

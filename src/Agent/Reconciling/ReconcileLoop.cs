@@ -161,7 +161,11 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
             // The next look comes soon enough: what fails at once is not tried again at once.
             return;
         }
-        Wake();
+        // One that is sent away may wait for its primary's word instead.
+        if (action is not AgentAction.SendAway)
+        {
+            Wake();
+        }
     }
 
     private Task DoAsync(AgentAction action, CancellationToken cancellation)

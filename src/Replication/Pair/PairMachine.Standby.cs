@@ -40,7 +40,8 @@ public static partial class PairMachine
             Leave(s, dismissed.Why),
         (PairPhase.Waiting or PairPhase.Receiving or PairPhase.Ready or PairPhase.Standing, PairEvent.StopRequested) => Leave(
             s, "stopped by its agent", new PairEffect.TellDismiss("stopped by its agent")),
-        (PairPhase.Waiting or PairPhase.Receiving or PairPhase.Ready or PairPhase.Standing, PairEvent.SentAway away) => Leave(s, away.Why, new PairEffect.TellDismiss(away.Why)),
+        // Once it has acknowledged, a swap that names it may have won: its agent's look at the store may be older. The primary dismisses it, or its end does.
+        (PairPhase.Waiting or PairPhase.Receiving, PairEvent.SentAway away) => Leave(s, away.Why, new PairEffect.TellDismiss(away.Why)),
         _ => Stay(s),
     };
 

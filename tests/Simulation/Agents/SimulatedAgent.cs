@@ -217,7 +217,7 @@ internal sealed class SimulatedAgent
                 break;
             case AgentAction.SendAway:
                 keeper?.Process.Soon(keeper.SendAway);
-                DoneWhen(() => keeper is not { Process.IsAlive: true });
+                Process.After(PollMs, () => DoneOrFailed(false));
                 break;
             case AgentAction.ClearRemains:
                 Clear(keeper);

@@ -110,6 +110,15 @@ public sealed class StandbyTests
         keeper.Wins().IsIn(PairPhase.Gone);
     }
 
+    /// <summary>The primary's swap that names it may have won after its agent looked.</summary>
+    [Fact]
+    public void AStandbyThatHasAcknowledged_IsNotSentAway()
+    {
+        Ready().When(new PairEvent.SentAway("unprotected")).IsIn(PairPhase.Ready).DoesNothing();
+        Standing().When(new PairEvent.SentAway("unprotected")).IsIn(PairPhase.Standing).DoesNothing();
+        Ready().When(new PairEvent.Dismissed("unprotected")).IsIn(PairPhase.Gone);
+    }
+
     /// <summary>Its agent looked at the role a moment before it took over.</summary>
     [Fact]
     public void ATaker_IsNotSentAway()
