@@ -51,7 +51,7 @@ internal static class PeerConnector
             client.ReceiveTimeout = client.SendTimeout = (int)Within.TotalMilliseconds;
             var stream = new SslStream(client.GetStream());
             stream.AuthenticateAsClient(tls.ForClient(standby.Host));
-            var frames = new FrameStream(stream);
+            var frames = new FrameStream(stream, client.Client);
             frames.Write(FrameType.Hello, 0, hello.ToJson());
             var header = frames.ReadHeader();
             var payload = frames.ReadPayload(header);

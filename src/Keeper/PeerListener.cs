@@ -100,7 +100,7 @@ internal sealed class PeerListener : IDisposable
             client.ReceiveTimeout = client.SendTimeout = (int)HandshakeWithin.TotalMilliseconds;
             stream = new SslStream(client.GetStream());
             stream.AuthenticateAsServer(_tls.ForServer());
-            var frames = new FrameStream(stream);
+            var frames = new FrameStream(stream, client.Client);
             var header = frames.ReadHeader();
             if (header.Type != FrameType.Hello)
             {

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Pollux.Wire;
 using Pollux.Wire.Replication;
 
@@ -7,7 +8,8 @@ namespace Pollux.Replication.Link;
 /// Replication frames over a (TLS) stream, blocking. One thread may write while another reads; neither direction has a lock.
 /// A stream that ends gives <see cref="EndOfStreamException"/>; bytes that are no frame give WireFormatException.
 /// </summary>
-public sealed class FrameStream(Stream stream) : IDisposable
+/// <param name="socket">What is below the stream, if it is a connection.</param>
+public sealed class FrameStream(Stream stream, Socket? socket = null) : IDisposable
 {
     /// <summary>Up to this a payload goes in one write with its header; a longer one follows it.</summary>
     public const int SmallPayloadBytes = 16 << 10;
@@ -17,6 +19,9 @@ public sealed class FrameStream(Stream stream) : IDisposable
 
     /// <summary>The stream itself, for what follows the last frame: nothing is read ahead.</summary>
     public Stream Stream => stream;
+
+    /// <summary>A small frame can be written without waiting for the other side. Also true of a connection that is broken: writing then says so.</summary>
+    public bool TakesMore => socket is null || socket.Poll(TimeSpan.Zero, SelectMode.SelectWrite) || socket.Poll(TimeSpan.Zero, SelectMode.SelectError);
 
     /// <param name="isCompressed">The payload is a <see cref="CompressedPayload"/>.</param>
     public void Write(FrameType type, long epoch, ReadOnlySpan<byte> payload, bool isCompressed = false)

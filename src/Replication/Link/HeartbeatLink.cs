@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net.Sockets;
 using Pollux.Linux;
 using Pollux.Wire;
 using Pollux.Wire.Replication;
@@ -101,14 +102,18 @@ public sealed class HeartbeatLink : IDisposable
         }
     }
 
+    /// <summary>A side that does not take its heartbeats, dead or frozen, must not stop the judge.</summary>
     private bool TrySend(long count)
     {
         try
         {
-            _frames.Write(FrameType.Heartbeat, count, []);
+            if (_frames.TakesMore)
+            {
+                _frames.Write(FrameType.Heartbeat, count, []);
+            }
             return true;
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException)
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or InvalidOperationException)
         {
             return false;
         }
