@@ -37,6 +37,7 @@ internal static class Reconciler
         {
             return (new VmMemory(), Bury(view, vm, local));
         }
+        memory = memory with { Partner = PartnerIn(vm.Role, view.Me) ?? memory.Partner };
         if (RunsHere(view, vm))
         {
             return AsPrimary(view, vm, local, memory);
@@ -65,6 +66,10 @@ internal static class Reconciler
 
     private static bool IsStandbyWanted(ClusterView view, VmView vm) =>
         vm.Assignment?.Host == view.Me && vm.Record is { Run: true, Protect: true } && vm.Role is { State: RoleState.Running or RoleState.Protected };
+
+    private static HostId? PartnerIn(Role? role, HostId me) => role is { State: RoleState.Protected or RoleState.Taking, Standby: { } standby }
+        ? standby.Host == me ? role.Primary.Host : role.Primary.Host == me ? standby.Host : null
+        : null;
 
     /// <summary>A standby that the role names is never sent away from outside, whatever the assignment says.</summary>
     private static bool IsPartOfPair(ClusterView view, VmView vm, LocalVm local) =>
@@ -186,11 +191,12 @@ internal static class Reconciler
         {
             AgentAction? end = keeper.Phase is "protected" or "syncing" ? new AgentAction.Unprotect(vm.Name)
                 : vm.Assignment is not null ? new AgentAction.Assign(vm.Name, null, 0, vm.AssignmentRevision) : null;
-            return (memory.WithoutStandby(), end);
+            return (memory.WithoutStandby() with { Partner = null }, end);
         }
         return keeper.Phase switch
         {
-            "protected" => (memory.WithoutStandby(), null),
+            // Should the pair end, that standby is not asked again: it leaves, or is dead.
+            "protected" => (memory.WithoutStandby() with { Asked = vm.Role?.Standby?.Incarnation ?? memory.Asked }, null),
             "running" => FindStandby(view, vm, keeper, memory),
             _ => (memory, null),
         };
@@ -231,7 +237,7 @@ internal static class Reconciler
 
     private static (VmMemory, AgentAction?) AssignAnew(ClusterView view, VmView vm, VmMemory memory)
     {
-        if (Choose(view, vm) is not { } host)
+        if (Choose(view, vm, memory.Partner) is not { } host)
         {
             return (memory with { Note = "no other host is alive that could stand by" }, null);
         }
@@ -243,9 +249,9 @@ internal static class Reconciler
 
     /// <summary>
     /// The host that the user prefers, else the one with the fewest VMs. A host with another QEMU or accelerator than this one's, which would refuse, comes
-    /// after all that are alike, and the last one that failed comes last.
+    /// after all that are alike; then the other host of a pair that is over, since a dead one counts as alive until its lease is gone; and one that failed comes last.
     /// </summary>
-    private static HostId? Choose(ClusterView view, VmView vm)
+    private static HostId? Choose(ClusterView view, VmView vm, HostId? partner)
     {
         var others = view.Hosts.Values.Where(h => h.Host != view.Me).ToList();
         if (others.Count == 0)
@@ -256,6 +262,7 @@ internal static class Reconciler
         return others
             .OrderBy(h => failed.Contains(h.Host))
             .ThenBy(h => view.Hosts.TryGetValue(view.Me, out var me) && (h.QemuVersion, h.Accelerator) != (me.QemuVersion, me.Accelerator))
+            .ThenBy(h => h.Host == partner)
             .ThenBy(h => h.Host != vm.Record!.PreferredStandby)
             .ThenBy(h => view.Vms.Values.Count(v => v.Assignment?.Host == h.Host || v.Role?.Primary.Host == h.Host))
             .ThenBy(h => h.Host.Value, StringComparer.Ordinal)

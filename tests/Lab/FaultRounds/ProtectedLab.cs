@@ -14,8 +14,8 @@ using Pollux.Qemu.Spec;
 
 namespace Pollux.Lab.Tests.FaultRounds;
 
-/// <summary>Two hosts and a witness with agents, and a Linux guest with Redis that is to be protected. It outlives every fault.</summary>
-public sealed class ProtectedLab : IAsyncLifetime
+/// <summary>Hosts with agents, and a Linux guest with Redis that is to be protected. It outlives every fault.</summary>
+public class ProtectedLab : IAsyncLifetime
 {
     private static readonly TimeSpan Boot = TimeSpan.FromMinutes(3);
 
@@ -23,6 +23,16 @@ public sealed class ProtectedLab : IAsyncLifetime
     private const int ScrubSeconds = 10;
     private static readonly TimeSpan Telling = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Protect = TimeSpan.FromSeconds(60);
+    private readonly LabName _name;
+    private readonly LabOptions _options;
+
+    /// <summary>Two hosts and a witness.</summary>
+    public ProtectedLab()
+        : this(TestLabs.WithVms, new LabOptions())
+    {
+    }
+
+    protected ProtectedLab(LabName name, LabOptions options) => (_name, _options) = (name, options);
 
     public static IPEndPoint Server => RedisGuest.Server;
 
@@ -34,8 +44,8 @@ public sealed class ProtectedLab : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        await LabCluster.DownAsync(TestLabs.WithVms);
-        Cluster = await LabCluster.UpAsync(TestLabs.WithVms, new LabOptions());
+        await LabCluster.DownAsync(_name);
+        Cluster = await LabCluster.UpAsync(_name, _options);
         try
         {
             var given = await RedisGuest.SpecAsync(Cluster);
@@ -52,7 +62,11 @@ public sealed class ProtectedLab : IAsyncLifetime
         }
     }
 
-    public async Task DisposeAsync() => await Cluster.DownAsync();
+    public async Task DisposeAsync()
+    {
+        await Cluster.DownAsync();
+        GC.SuppressFinalize(this);
+    }
 
     public Task<RedisLoad> LoadAsync(ulong seed) => RedisGuest.LoadAsync(Cluster, seed, Boot);
 

@@ -96,6 +96,49 @@ public sealed class ProtectionTests
         Assert.Equal("h2 cannot stand by: no memory", scene.Memory.Note);
     }
 
+    [Theory]
+    [InlineData("h2 dies, who stood by")]
+    [InlineData("h1 died, and this is h2")]
+    public void Primary_LosesTheOtherHostOfThePair_AsksTheThirdFirst(string what)
+    {
+        var (me, lost) = what.StartsWith("h2", StringComparison.Ordinal) ? (H1, H2) : (H2, H1);
+        var scene = new Scene { Me = me, Role = RoleOf(RoleState.Protected, H1, H2), Assignment = new StandbyAssignment(H2, 5), Alive = [H1, H2, H3] };
+        scene.Record = scene.Record! with { Protect = true, PreferredStandby = lost };
+        scene.Local = me == H1 ? Alone("protected") : Alone("standby-ready", "standby", attempt: 5);
+        Assert.Null(scene.Decide());
+
+        (scene.Role, scene.Local) = (RoleOf(RoleState.Running, me), Alone());
+
+        Assert.Equal(H3, Assert.IsType<AgentAction.Assign>(scene.DecideUntilAction(withinMs: 60_000).Action).Host);
+    }
+
+    [Fact]
+    public void Primary_LosesItsStandby_DoesNotAskThatOneAgain()
+    {
+        var scene = AtPrimary();
+        (scene.Role, scene.Local, scene.Assignment) = (RoleOf(RoleState.Protected, H1, H2), Alone("protected"), new StandbyAssignment(H2, 5));
+        scene.Offer(StandbyState.Ready);
+        Assert.Null(scene.Decide());
+
+        (scene.Role, scene.Local) = (RoleOf(RoleState.Running, H1), Alone());
+
+        Assert.True(Assert.IsType<AgentAction.Assign>(scene.Decide()).Attempt > 5);
+    }
+
+    [Fact]
+    public void Primary_UnprotectedMeanwhile_AsksThePreferredHostThoughItStoodByBefore()
+    {
+        var scene = AtPrimary(H2, H1, H2, H3);
+        (scene.Role, scene.Local) = (RoleOf(RoleState.Protected, H1, H2), Alone("protected"));
+        Assert.Null(scene.Decide());
+        (scene.Role, scene.Local, scene.Record) = (RoleOf(RoleState.Running, H1), Alone(), scene.Record! with { Protect = false });
+        Assert.Null(scene.Decide());
+
+        scene.Record = scene.Record with { Protect = true };
+
+        Assert.Equal(H2, Assert.IsType<AgentAction.Assign>(scene.Decide()).Host);
+    }
+
     [Fact]
     public void Primary_ProtectionCameToNothing_SaysItsKeepersReasonAndNotTheStandbys()
     {
