@@ -18,6 +18,7 @@ public sealed record QemuLaunch(string Binary, IReadOnlyList<string> Arguments, 
 public sealed class QemuProcess : IDisposable
 {
     private const int RefusalLines = 3;
+    private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(10);
     private readonly ProcessHandle _handle;
     private readonly string _log;
     private readonly TaskCompletionSource<string> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -94,7 +95,18 @@ public sealed class QemuProcess : IDisposable
         {
             // Nobody cares any more.
         }
-        _exited.TrySetResult(LastWords(_log) is { Length: > 0 } words ? $"QEMU ended: {words}" : "QEMU ended without a word");
+        _exited.TrySetResult(Reason());
+    }
+
+    /// <summary>Why it ended, as far as it said so. A complaint of long before is no reason.</summary>
+    private string Reason()
+    {
+        if (LastWords(_log) is not { Length: > 0 } words)
+        {
+            return "QEMU ended without a word";
+        }
+        var age = DateTime.UtcNow - File.GetLastWriteTimeUtc(_log);
+        return age < Fresh ? $"QEMU ended: {words}" : $"QEMU ended without a word; what it said {age.TotalSeconds:0} s before was: {words}";
     }
 
     private static string LastWords(string log)
