@@ -152,6 +152,10 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         }
         if (view.Role is { State: RoleState.Protected, Standby: { } standby })
         {
+            if (view.Record.Protect && (on is null || on == standby.Host))
+            {
+                return await VmAsync(name, cancellation).ConfigureAwait(false);
+            }
             throw new PolluxException($"{name} is protected already, by {standby.Host}", "end that with 'pollux vm unprotect' to choose another host");
         }
         if (!view.ShallRun || view.Role is null)

@@ -132,7 +132,9 @@ internal static class LabCommand
         var command = new Command("power-on", "Start a host that was powered off: empty memory, the same disk; ready when it counts as alive") { Host, noWait };
         command.WithExamples("pollux lab power-on h1").Does(async invocation =>
         {
-            await LabCluster.Open(LabName.Choose(invocation.Get(Name))).PowerOnAsync(invocation.Get(Host), invocation.Cancellation, untilAlive: !invocation.Get(noWait));
+            var lab = LabCluster.Open(LabName.Choose(invocation.Get(Name)));
+            await invocation.SayingAsync(
+                $"{invocation.Get(Host)} boots", lab.PowerOnAsync(invocation.Get(Host), invocation.Cancellation, untilAlive: !invocation.Get(noWait)));
         });
         return command;
     }

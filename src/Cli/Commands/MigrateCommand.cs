@@ -29,7 +29,15 @@ internal static class MigrateCommand
         whenLonger.AcceptOnlyFromAmong("throttle", "wait", "give-up");
         var limit = Number("--downtime-limit", "of the policy relaxed: QEMU stops the guest by itself when it believes that the rest takes no longer, ms", "ms");
         var cancel = new Option<bool>("--cancel") { Description = "end the migration under way; the VM runs on where it is" };
-        return new Command("migrate", "Move a running VM to another host; it stands still for a moment") { vm, to, policy, maxPause, deadline, bandwidth, whenLonger, limit, cancel }
+        var command = new Command("migrate", "Move a running VM to another host; it stands still for a moment") { vm, to, policy, maxPause, deadline, bandwidth, whenLonger, limit, cancel };
+        command.Validators.Add(given =>
+        {
+            if (given.GetValue(to) is null && !given.GetValue(cancel))
+            {
+                given.AddError("vm migrate needs --to HOST, one of 'pollux host list'");
+            }
+        });
+        return command
             .WithExamples("pollux vm migrate redis --to h2", "pollux vm migrate redis --to h2 --max-pause 200 --bandwidth 128", "pollux vm migrate redis --cancel")
             .Does(async invocation =>
             {
@@ -40,7 +48,7 @@ internal static class MigrateCommand
                     VmTables.Write(invocation, await agent.CancelMigrationAsync(name, invocation.TimeoutOr(AnswerWithin), invocation.Cancellation));
                     return;
                 }
-                var host = HostId.Create(invocation.Get(to) ?? throw new PolluxException("vm migrate needs --to HOST", "see 'pollux host list'"));
+                var host = HostId.Create(invocation.Get(to)!);
                 var settings = new MigrationSettings(
                     invocation.Get(policy), invocation.Get(maxPause), invocation.Get(deadline), invocation.Get(bandwidth) * 1_000_000L, invocation.Get(whenLonger), invocation.Get(limit));
                 var within = invocation.TimeoutOr(TimeSpan.FromSeconds(invocation.Get(deadline) ?? MigrationSettings.DefaultDeadlineSeconds) + BeyondDeadline);

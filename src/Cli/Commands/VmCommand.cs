@@ -66,7 +66,10 @@ internal static class VmCommand
             .Does(async invocation =>
             {
                 using var agent = Agent(invocation);
-                var vm = await agent.StopAsync(Name(invocation), invocation.Get(force), invocation.TimeoutOr(AnswerWithin), invocation.Cancellation);
+                var name = Name(invocation);
+                var vm = await invocation.SayingAsync(
+                    invocation.Get(force) ? $"ending {name}" : $"the guest of {name} was asked to power down",
+                    agent.StopAsync(name, invocation.Get(force), invocation.TimeoutOr(AnswerWithin), invocation.Cancellation));
                 await UntilAsync(invocation, agent, vm, v => v.State == "stopped", "stop");
             });
     }
@@ -114,7 +117,8 @@ internal static class VmCommand
         .Does(async invocation =>
         {
             using var agent = Agent(invocation);
-            var vm = await agent.TakeOverAsync(Name(invocation), invocation.TimeoutOr(AnswerWithin), invocation.Cancellation);
+            var name = Name(invocation);
+            var vm = await invocation.SayingAsync($"the standby of {name} was asked to take over", agent.TakeOverAsync(name, invocation.TimeoutOr(AnswerWithin), invocation.Cancellation));
             await UntilAsync(invocation, agent, vm, v => v.State is "running" or "syncing" or "protected", "takeover");
         });
 

@@ -16,6 +16,8 @@ internal enum OutputFormat
 /// <summary>One run of a command: its arguments, and where its words go.</summary>
 internal sealed class Invocation(ParseResult arguments, CancellationToken cancellation)
 {
+    private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(300);
+
     internal ParseResult Arguments { get; } = arguments;
 
     /// <summary>Cancelled when the person interrupts.</summary>
@@ -43,6 +45,23 @@ internal sealed class Invocation(ParseResult arguments, CancellationToken cancel
         {
             table(Terminal.Out, value);
         }
+    }
+
+    /// <summary>Waits for <paramref name="work"/>, and says <paramref name="what"/> it is when it takes longer than a moment.</summary>
+    internal async Task SayingAsync(string what, Task work)
+    {
+        if (await Task.WhenAny(work, Task.Delay(Moment, Cancellation)).ConfigureAwait(false) != work && !Cancellation.IsCancellationRequested)
+        {
+            Progress(what);
+        }
+        await work.ConfigureAwait(false);
+    }
+
+    /// <inheritdoc cref="SayingAsync(string, Task)"/>
+    internal async Task<T> SayingAsync<T>(string what, Task<T> work)
+    {
+        await SayingAsync(what, (Task)work).ConfigureAwait(false);
+        return await work.ConfigureAwait(false);
     }
 
     /// <summary>A line about long work, to standard error; an object with <c>--output json</c>, as a failure is.</summary>

@@ -8,6 +8,9 @@ namespace Pollux.Cli.Output;
 /// <summary>VMs for people.</summary>
 internal static class VmTables
 {
+    /// <summary>Columns of a terminal that the whole list needs without being broken into pieces.</summary>
+    private const int WideEnough = 110;
+
     internal static void Write(Invocation invocation, IReadOnlyList<VmDocument> vms) =>
         invocation.Result(vms, ApiJson.Default.IReadOnlyListVmDocument, WriteList);
 
@@ -15,22 +18,30 @@ internal static class VmTables
 
     private static void WriteList(IAnsiConsole console, IReadOnlyList<VmDocument> vms)
     {
-        var table = new Table().Border(TableBorder.Simple).AddColumns("name", "state", "host", "standby", "checkpoints/s", "pause p50", "p99", "lag", "link", "note");
+        // What does not fit is in `vm show`.
+        var wide = console.Profile.Width >= WideEnough;
+        var table = new Table().Border(TableBorder.Simple).AddColumns("name", "state", "host", "standby");
+        table.AddColumns(wide ? ["checkpoints/s", "pause p50", "p99", "lag", "link", "note"] : ["checkpoints/s", "pause", "note"]);
         foreach (var vm in vms)
         {
-            var keeper = PrimaryOf(vm);
-            var checkpoints = keeper?.Checkpoints is { Count: > 0 } some ? some : null;
-            table.AddRow(
-                vm.Name.Value, vm.State, vm.Host.Value, vm.Standby?.Value ?? "-",
-                checkpoints is null ? "-" : Number(checkpoints.PerSecond), checkpoints is null ? "-" : $"{Number(checkpoints.PauseMs.P50)} ms",
-                checkpoints is null ? "-" : $"{Number(checkpoints.PauseMs.P99)} ms", checkpoints is null ? "-" : $"{Whole(checkpoints.LagMs)} ms",
-                keeper?.Shipping is { } link ? PerSecond(link.Link?.SentBytesPerSecond ?? link.ShippedBytesPerSecond) : "-", Markup.Escape(vm.Note));
+            string[] figures = PrimaryOf(vm) is { } keeper ? Figures(keeper, wide) : [.. Enumerable.Repeat("-", wide ? 5 : 2)];
+            table.AddRow([vm.Name.Value, vm.State, vm.State == "stopped" ? "-" : vm.Host.Value, vm.Standby?.Value ?? "-", .. figures, Markup.Escape(vm.Note)]);
         }
         console.Write(table);
         if (vms.Any(v => PrimaryOf(v)?.Checkpoints is { Count: > 0 }))
         {
-            console.WriteLine($"rates and pauses are of the last {CheckpointStatus.WindowSeconds} s");
+            console.WriteLine($"rates and pauses{(wide ? "" : " (median)")} are of the last {CheckpointStatus.WindowSeconds} s");
         }
+    }
+
+    private static string[] Figures(KeeperStatus keeper, bool wide)
+    {
+        var some = keeper.Checkpoints is { Count: > 0 } checkpoints ? checkpoints : null;
+        string Of(Func<CheckpointStatus, string> figure) => some is null ? "-" : figure(some);
+        string[] narrow = [Of(c => Number(c.PerSecond)), Of(c => $"{Number(c.PauseMs.P50)} ms")];
+        return wide
+            ? [.. narrow, Of(c => $"{Number(c.PauseMs.P99)} ms"), Of(c => $"{Whole(c.LagMs)} ms"), keeper.Shipping is { } link ? PerSecond(link.Link?.SentBytesPerSecond ?? link.ShippedBytesPerSecond) : "-"]
+            : narrow;
     }
 
     private static void WriteOne(IAnsiConsole console, VmDocument vm)

@@ -40,7 +40,7 @@ public sealed class BadInputTests(ProtectedLab lab, ITestOutputHelper output) : 
     }
 
     [Theory]
-    [InlineData("vm protect redis", "redis is protected already, by h")]
+    [InlineData("vm protect redis --on h9", "redis is protected already, by h")]
     [InlineData("vm delete redis", "redis is protected; stop it first: pollux vm stop redis")]
     [InlineData("vm set redis --detection 10", "detection is 10 ms; choose 50 to 60000 ms")]
     [InlineData("vm show nobody", "there is no VM named nobody; see 'pollux vm list'")]
