@@ -54,7 +54,8 @@ internal sealed partial class KeeperProcess
         catch (Exception e) when (e is PolluxException or IOException or SocketException || (e is OperationCanceledException && _leaving.IsCancellationRequested))
         {
             KeeperLog.Say($"cannot stand by: {e.Message}");
-            _loop.Post(new PairEvent.Dismissed(e.Message));
+            // Nobody's dismissal: the store may have taken in that this standby is ready, and its primary has been here since.
+            _loop.Post(new PairEvent.SentAway(e.Message));
         }
     }
 

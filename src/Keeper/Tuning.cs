@@ -19,6 +19,10 @@ internal sealed record Tuning(Trigger Trigger, Transmission Transmission, int In
     public Tuning With(ProtectionSettings change)
     {
         var tuning = Take(change);
+        if (!FaultToleranceRanges.HasHeartbeatsEnough(tuning.HeartbeatMs, tuning.DetectionMs))
+        {
+            throw new PolluxException($"detection would be {tuning.DetectionMs} ms with a heartbeat every {tuning.HeartbeatMs} ms", $"allow for at least three heartbeats: {3 * tuning.HeartbeatMs} ms");
+        }
         return tuning is { Trigger: Trigger.Adaptive } && tuning.FloorMs > tuning.IntervalMs
             ? throw new PolluxException(
                 $"the shortest run between two checkpoints would be {tuning.FloorMs} ms, and the longest {tuning.IntervalMs} ms", "choose a floor that is not above the interval")
@@ -29,9 +33,9 @@ internal sealed record Tuning(Trigger Trigger, Transmission Transmission, int In
     {
         Trigger = change.Trigger is { } trigger ? TriggerOf(trigger) : Trigger,
         Transmission = change.Transmission is { } transmission ? TransmissionOf(transmission) : Transmission,
-        IntervalMs = Within("interval", change.IntervalMs ?? IntervalMs, 1, 10_000),
-        FloorMs = Within("floor", change.FloorMs ?? FloorMs, 0, 1_000),
-        DetectionMs = Within("detection", change.DetectionMs ?? DetectionMs, 50, 60_000),
+        IntervalMs = Within("interval", change.IntervalMs ?? IntervalMs, FaultToleranceRanges.Interval),
+        FloorMs = Within("floor", change.FloorMs ?? FloorMs, FaultToleranceRanges.Floor),
+        DetectionMs = Within("detection", change.DetectionMs ?? DetectionMs, FaultToleranceRanges.Detection),
         Compression = change.Compression is { } compression ? CompressionModes.Of(compression) : Compression,
     };
 
@@ -61,7 +65,7 @@ internal sealed record Tuning(Trigger Trigger, Transmission Transmission, int In
 
     private static string NameOf(Transmission transmission) => transmission == Transmission.Synchronous ? "synchronous" : "postponed";
 
-    private static int Within(string what, int value, int least, int most) => value >= least && value <= most
+    private static int Within(string what, int value, MsRange range) => range.Contains(value)
         ? value
-        : throw new PolluxException($"{what} is {value} ms", $"choose {least} to {most} ms");
+        : throw new PolluxException($"{what} is {value} ms", $"choose {range.Least} to {range.Most} ms");
 }

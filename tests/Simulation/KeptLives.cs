@@ -94,5 +94,11 @@ internal static class KeptLives
                 new Fault(2, FaultKind.PowerOff, Victim.Self, new Moment.Before(nameof(Replication.Pair.PairEffect.TellProtected), 1, 6_000), 3_000, 0.5),
             ],
             9_000)),
+        new("a standby does not hear from the store that it is offered as ready, though it is; it left for that when it had long acknowledged, and the primary's QEMU died", new FaultPlan(
+            [
+                new Fault(1, FaultKind.CutFromStore, Victim.Self, new Moment.Before(Moment.Offer, 1, 6_000), 3_000, 0.8),
+                new Fault(2, FaultKind.KillQemu, Victim.Other, new Moment.Entering(Replication.Pair.PairPhase.Standing, 1, 1_500, 6_000), 100, 0.5),
+            ],
+            9_000)),
     ];
 }

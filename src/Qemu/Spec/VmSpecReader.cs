@@ -108,16 +108,16 @@ public static partial class VmSpecReader
         var spec = new FaultToleranceSpec(
             Choice(node, "trigger", defaults.Trigger, ("periodic", "periodic"), ("on-output", "on-output"), ("adaptive", "adaptive")),
             Choice(node, "transmission", defaults.Transmission, ("postponed", "postponed"), ("synchronous", "synchronous")),
-            (int)node.Number("intervalMs", defaults.IntervalMs, 1, 10_000),
-            (int)node.Number("floorMs", defaults.FloorMs, 0, 1_000),
+            Milliseconds(node, "intervalMs", defaults.IntervalMs, FaultToleranceRanges.Interval),
+            Milliseconds(node, "floorMs", defaults.FloorMs, FaultToleranceRanges.Floor),
             (int)node.Number("dirtyPagesEarly", defaults.DirtyPagesEarly, 1, int.MaxValue),
-            (int)node.Number("detectionMs", defaults.DetectionMs, 50, 60_000),
-            (int)node.Number("heartbeatMs", defaults.HeartbeatMs, 5, 1_000),
+            Milliseconds(node, "detectionMs", defaults.DetectionMs, FaultToleranceRanges.Detection),
+            Milliseconds(node, "heartbeatMs", defaults.HeartbeatMs, FaultToleranceRanges.Heartbeat),
             node.Text("bufferMax") is { } size ? Size(node, "bufferMax", size) : null,
             (int)node.Number("scrubSeconds", defaults.ScrubSeconds, 0, 7 * 86_400),
             Choice(node, "shipping", defaults.Shipping, ("changes", "changes"), ("pages", "pages")),
             Choice(node, "compression", defaults.Compression, ("auto", "auto"), ("always", "always"), ("never", "never")));
-        if (spec.HeartbeatMs * 3 > spec.DetectionMs)
+        if (!FaultToleranceRanges.HasHeartbeatsEnough(spec.HeartbeatMs, spec.DetectionMs))
         {
             throw node.ErrorAt("detectionMs", $"detectionMs is {spec.DetectionMs} with a heartbeat every {spec.HeartbeatMs} ms", "allow for at least three heartbeats");
         }
@@ -131,6 +131,8 @@ public static partial class VmSpecReader
         }
         return spec;
     }
+
+    private static int Milliseconds(SpecNode node, string member, int otherwise, MsRange range) => (int)node.Number(member, otherwise, range.Least, range.Most);
 
     private static long Size(SpecNode node, string member, string text)
     {

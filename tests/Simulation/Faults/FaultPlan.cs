@@ -49,6 +49,9 @@ internal enum Victim
 /// <summary>When a fault strikes.</summary>
 internal abstract record Moment
 {
+    /// <summary>No effect of the pair's machine, but what a keeper does before it: the store takes in that it is ready.</summary>
+    public const string Offer = nameof(Offer);
+
     public sealed record At(double Ms) : Moment;
 
     /// <summary>When a keeper enters a phase for the n-th time in this life, or a little later.</summary>
@@ -95,8 +98,9 @@ internal sealed record FaultPlan(IReadOnlyList<Fault> Faults, double UntilMs, bo
     [
         nameof(PairEffect.BeginMigration), nameof(PairEffect.CompleteMigration), nameof(PairEffect.EndMigration), nameof(PairEffect.TellHandOver), nameof(PairEffect.RunGuest),
         nameof(PairEffect.SwapRole), nameof(PairEffect.WatchRole), nameof(PairEffect.OpenNetwork), nameof(PairEffect.TellDismiss), nameof(PairEffect.Leave),
+        Moment.Offer,
     ];
-    private static readonly string[] Effects = [.. typeof(PairEffect).GetNestedTypes().Select(t => t.Name).Order(StringComparer.Ordinal)];
+    private static readonly string[] Effects = [.. typeof(PairEffect).GetNestedTypes().Select(t => t.Name).Append(Moment.Offer).Order(StringComparer.Ordinal)];
 
     public static FaultPlan From(int seed)
     {

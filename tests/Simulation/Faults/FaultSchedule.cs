@@ -36,13 +36,17 @@ internal sealed class FaultSchedule
     public bool WasStopWished { get; private set; }
 
     /// <summary>A keeper is about to carry out an effect; it may be dead or frozen when this returns.</summary>
-    public void Before(SimulatedKeeper keeper, PairEffect effect)
+    public void Before(SimulatedKeeper keeper, PairEffect effect) => Before(keeper, effect.GetType().Name);
+
+    /// <summary>The store is about to take in that a standby, or a destination, is ready; nobody has heard that it has.</summary>
+    public void BeforeOffer(SimulatedKeeper keeper) => Before(keeper, Moment.Offer);
+
+    private void Before(SimulatedKeeper keeper, string name)
     {
         if (_waiting.Count == 0)
         {
             return;
         }
-        var name = effect.GetType().Name;
         var nth = _carriedOut[name] = _carriedOut.GetValueOrDefault(name) + 1;
         foreach (var fault in _waiting.Where(f => f.When is Moment.Before before && before.Effect == name && before.Nth == nth).ToList())
         {

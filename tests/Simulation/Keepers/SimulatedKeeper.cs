@@ -283,14 +283,21 @@ internal sealed partial class SimulatedKeeper
 
     private void CannotStandBy(string why)
     {
-        Post(new PairEvent.Dismissed(why));
+        Post(new PairEvent.SentAway(why));
         Post(new PairEvent.Started());
     }
 
     private void TellEndpoint(StandbyState state, string? why, Action told, Action<string> failed)
     {
         var endpoint = new StandbyEndpoint(Me.Host, Me.Incarnation, _attempt, "", 1, state, why);
-        _world.Calls.Put(Process, () => _world.Store.EndpointRevision(Me.Host), at => _world.Store.PutEndpoint(endpoint, _lease, at), put =>
+        _world.Calls.Put(Process, () => _world.Store.EndpointRevision(Me.Host), at =>
+        {
+            if (state == StandbyState.Ready)
+            {
+                _world.Faults.BeforeOffer(this);
+            }
+            return _world.Store.PutEndpoint(endpoint, _lease, at);
+        }, put =>
         {
             if (put)
             {

@@ -90,6 +90,7 @@ public sealed class VmSpecReaderTests
     [InlineData(Least + "\nnics:\n  - model: e1000e", "web.yaml:5: member 'bridge' is missing")]
     [InlineData(Least + "\nnics: br0", "web.yaml:4: nics is no list")]
     [InlineData(Least + "\nfaultTolerance:\n  trigger: often", "web.yaml:5: 'often' is no trigger; choose periodic, on-output, adaptive")]
+    [InlineData(Least + "\nfaultTolerance:\n  detectionMs: 60000", "choose a number from 50 to 5000")]
     [InlineData(Least + "\nfaultTolerance:\n  detectionMs: 50", "allow for at least three heartbeats")]
     [InlineData(Least + "\nfaultTolerance:\n  intervalMs: 5\n  floorMs: 50", "web.yaml:6: floorMs is 50, the shortest run between two checkpoints, and intervalMs 5, the longest; choose a floorMs that is not above intervalMs")]
     [InlineData(Least + "\n---\nname: b", "there is a second document")]
