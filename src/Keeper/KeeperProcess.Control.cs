@@ -15,6 +15,7 @@ internal sealed partial class KeeperProcess
     private static readonly TimeSpan PowerDownWithin = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan TakeChargeWithin = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan QemuAnswersWithin = TimeSpan.FromSeconds(10);
 
     /// <summary>Orders to power down that the guest may be about, of users and of the agent; also those of the keeper before.</summary>
     private readonly Lock _powerDowns = new();
@@ -29,7 +30,7 @@ internal sealed partial class KeeperProcess
         {
             "status" => Task.CompletedTask,
             "protect" => ProtectAsync(request, cancellation),
-            "protectable" => RequireProtectableAsync(cancellation),
+            "protectable" => WithinAsync(RequireProtectableAsync, cancellation),
             "unprotect" => UnprotectAsync(cancellation),
             "takeover" => TakeOverAsync(cancellation),
             "migrate" => MigrateAsync(request, cancellation),
@@ -54,14 +55,33 @@ internal sealed partial class KeeperProcess
         {
             throw new PolluxException($"{_machine.Spec.Name} cannot be given a standby while it is {PhaseName(state)}: {state.Reason}");
         }
-        await _sessionEnded.WaitAsync(cancellation).ConfigureAwait(false);
-        await RequireProtectableAsync(cancellation).ConfigureAwait(false);
+        await WithinAsync(
+            async patience =>
+            {
+                await _sessionEnded.WaitAsync(patience).ConfigureAwait(false);
+                await RequireProtectableAsync(patience).ConfigureAwait(false);
+            }, cancellation).ConfigureAwait(false);
         if (_machine.Spec.Availability != Availability.FaultTolerant)
         {
             throw new PolluxException($"the spec of {_machine.Spec.Name} does not ask for fault tolerance", "set availability: faultTolerant");
         }
         Volatile.Write(ref _target, target);
         _loop.Post(new PairEvent.ProtectRequested(new Member(target.Host, target.Incarnation)));
+    }
+
+    /// <summary>QEMU may hang. Who asked has left by then, but the order would keep its place among those that are answered, and at last no stop would find one.</summary>
+    private static async Task WithinAsync(Func<CancellationToken, Task> ask, CancellationToken cancellation)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        patience.CancelAfter(QemuAnswersWithin);
+        try
+        {
+            await ask(patience.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new PolluxException($"QEMU does not answer within {QemuAnswersWithin.TotalSeconds:0} s", "if it hangs for good, 'pollux vm stop --force' ends it");
+        }
     }
 
     /// <summary>Only a guest that runs alone can be asked: once it is checkpointed the answer is known.</summary>

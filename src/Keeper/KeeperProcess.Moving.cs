@@ -199,8 +199,12 @@ internal sealed partial class KeeperProcess
         {
             throw new PolluxException($"{_machine.Spec.Name} cannot move while it is {PhaseName(state)}{Because(state)}");
         }
-        await _sessionEnded.WaitAsync(cancellation).ConfigureAwait(false);
-        await RequireMovableAsync(guest, cancellation).ConfigureAwait(false);
+        await WithinAsync(
+            async patience =>
+            {
+                await _sessionEnded.WaitAsync(patience).ConfigureAwait(false);
+                await RequireMovableAsync(guest, patience).ConfigureAwait(false);
+            }, cancellation).ConfigureAwait(false);
         (_moveSettings, _target, _lastMove) = (settings, target, null);
         _loop.Post(new PairEvent.MigrateRequested(new Member(target.Host, target.Incarnation)));
         // It may have failed already.

@@ -154,6 +154,10 @@ internal sealed partial class VmService(AgentConfig config, EtcdStore store, Loc
         {
             if (view.Record.Protect && (on is null || on == standby.Host))
             {
+                if (on is not null && on != view.Record.PreferredStandby)
+                {
+                    await ChangeAsync(name, r => r with { PreferredStandby = on }, cancellation).ConfigureAwait(false);
+                }
                 return await VmAsync(name, cancellation).ConfigureAwait(false);
             }
             throw new PolluxException($"{name} is protected already, by {standby.Host}", "end that with 'pollux vm unprotect' to choose another host");

@@ -73,11 +73,12 @@ internal abstract record AgentAction(VmName Vm)
 /// <param name="Note">Why it is not protected, in words.</param>
 /// <param name="Tried">A keeper was started and its guest has not been seen to run since.</param>
 /// <param name="StartFailure">Why that keeper ended; empty when none has.</param>
+/// <param name="SearchedFrom">The first attempt of the present search for a standby.</param>
 /// <param name="Partner">The other host of the last pair, which may be dead before its lease is gone.</param>
 internal sealed record VmMemory(
     double? DeadSince = null, BackOff Starting = default, double StoppedAt = double.NegativeInfinity, BackOff Assigning = default,
     double AssignedAt = 0, Incarnation? Asked = null, double AskedAt = 0, long AskedAttempt = 0, string Note = "", bool Tried = false, string StartFailure = "",
-    HostId? Partner = null)
+    HostId? Partner = null, long SearchedFrom = 0)
 {
     /// <summary>All that is about its standby forgotten, but the attempt that is over, and the other host of the pair.</summary>
     public VmMemory WithoutStandby() => this with { Assigning = default, AssignedAt = 0, Asked = null, AskedAt = 0, Note = "" };

@@ -37,7 +37,7 @@ internal static class Reconciler
         {
             return (new VmMemory(), Bury(view, vm, local));
         }
-        memory = memory with { Partner = PartnerIn(vm.Role, view.Me) ?? memory.Partner };
+        memory = memory with { Partner = PartnerIn(vm.Role, view.Me) ?? (RunsHere(view, vm) ? memory.Partner : null) };
         if (RunsHere(view, vm))
         {
             return AsPrimary(view, vm, local, memory);
@@ -237,32 +237,37 @@ internal static class Reconciler
 
     private static (VmMemory, AgentAction?) AssignAnew(ClusterView view, VmView vm, VmMemory memory)
     {
-        if (Choose(view, vm, memory.Partner) is not { } host)
+        if (Choose(view, vm, memory) is not { } host)
         {
             return (memory with { Note = "no other host is alive that could stand by" }, null);
         }
         // New even when earlier assignments are gone from the store: hosts know by it what their last keeper was started for.
         var attempt = Math.Max(view.UnixMs, (vm.Assignment?.Attempt ?? 0) + 1);
-        return (memory with { Assigning = memory.Assigning.Next(view.Now), Asked = null, AssignedAt = view.Now },
+        var first = memory.Assigning.Attempts == 0 ? attempt : memory.SearchedFrom;
+        return (memory with { Assigning = memory.Assigning.Next(view.Now), Asked = null, AssignedAt = view.Now, SearchedFrom = first },
             new AgentAction.Assign(vm.Name, host, attempt, vm.AssignmentRevision));
     }
 
     /// <summary>
-    /// The host that the user prefers, else the one with the fewest VMs. A host with another QEMU or accelerator than this one's, which would refuse, comes
-    /// after all that are alike; then the other host of a pair that is over, since a dead one counts as alive until its lease is gone; and one that failed comes last.
+    /// The host that the user prefers, else the one with the fewest VMs. After all others come, from the last: the one that was asked just now; those that have failed
+    /// since the search began; those with another QEMU or accelerator than this one's, which would refuse; and the other host of a pair that is over, since a dead
+    /// one counts as alive until its lease is gone.
     /// </summary>
-    private static HostId? Choose(ClusterView view, VmView vm, HostId? partner)
+    private static HostId? Choose(ClusterView view, VmView vm, VmMemory memory)
     {
         var others = view.Hosts.Values.Where(h => h.Host != view.Me).ToList();
         if (others.Count == 0)
         {
             return null;
         }
-        var failed = vm.Endpoints.Values.Where(e => e.State == StandbyState.Failed).Select(e => e.Host).ToHashSet();
+        HashSet<HostId> failed = memory.Assigning.Attempts == 0
+            ? []
+            : [.. vm.Endpoints.Values.Where(e => e.State == StandbyState.Failed && e.Attempt >= memory.SearchedFrom).Select(e => e.Host)];
         return others
-            .OrderBy(h => failed.Contains(h.Host))
+            .OrderBy(h => h.Host == vm.Assignment?.Host)
+            .ThenBy(h => failed.Contains(h.Host))
             .ThenBy(h => view.Hosts.TryGetValue(view.Me, out var me) && (h.QemuVersion, h.Accelerator) != (me.QemuVersion, me.Accelerator))
-            .ThenBy(h => h.Host == partner)
+            .ThenBy(h => h.Host == memory.Partner)
             .ThenBy(h => h.Host != vm.Record!.PreferredStandby)
             .ThenBy(h => view.Vms.Values.Count(v => v.Assignment?.Host == h.Host || v.Role?.Primary.Host == h.Host))
             .ThenBy(h => h.Host.Value, StringComparer.Ordinal)

@@ -30,13 +30,7 @@ internal static class BenchMigrationCommand
         var directory = new Option<string?>("--out") { Description = "write migration.md, migration.json and plots (SVG) into this directory", HelpName = "directory" };
         var from = new Option<string?>("--from") { Description = "measure nothing: the page and the plots again, from the migration.json of an earlier run", HelpName = "file" };
         var record = new Option<string?>("--record") { Description = "measure nothing: record the guests' memory traces anew into this directory (five minutes)", HelpName = "directory" };
-        runs.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int?>() is < 1 or > 100)
-            {
-                result.AddError("--runs goes from 1 to 100");
-            }
-        });
+        runs.Goes<int>(n => n is >= 1 and <= 100, "from 1 to 100");
         return new Command("migration", "Live migration's policies on real guests: success, time, data, pause, the guest's speed") { quick, only, policies, links, runs, pause, qemu, directory, from, record, json }
             .WithExamples(
                 "pollux bench migration --quick --json runs.json", "pollux bench migration --only rewrite-2x,redis --policies mp,stock --runs 3",

@@ -29,8 +29,8 @@ internal static class DemoCommand
 
     internal static Command Create()
     {
-        Range(Seconds, s => s is > 0 and <= 3600, "from above 0 to 3600");
-        Range(Repeat, n => n is >= 1 and <= MaxRounds, $"from 1 to {MaxRounds}");
+        Seconds.Goes<double>(s => s is > 0 and <= 3600, "from above 0 to 3600");
+        Repeat.Goes<int>(n => n is >= 1 and <= MaxRounds, $"from 1 to {MaxRounds}");
         var command = new Command("demo", "Protect a VM under load, strike its host, and show what a client saw. Exit code 0 only if nothing was lost. Needs root.")
         {
             Name, Accel, Trigger, Fault, Seconds, Repeat, Json,
@@ -135,12 +135,4 @@ internal static class DemoCommand
         });
         return option;
     }
-
-    private static void Range<T>(Option<T> option, Func<T, bool> isIn, string range) where T : struct, IParsable<T> => option.Validators.Add(result =>
-    {
-        if (result.Tokens is [var token] && !(T.TryParse(token.Value, CultureInfo.InvariantCulture, out var value) && isIn(value)))
-        {
-            result.AddError($"{option.Name} is '{token.Value}', and goes {range}");
-        }
-    });
 }

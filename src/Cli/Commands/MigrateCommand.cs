@@ -32,7 +32,7 @@ internal static class MigrateCommand
         var command = new Command("migrate", "Move a running VM to another host; it stands still for a moment") { vm, to, policy, maxPause, deadline, bandwidth, whenLonger, limit, cancel };
         command.Validators.Add(given =>
         {
-            if (given.GetValue(to) is null && !given.GetValue(cancel))
+            if (given.GetResult(to) is null && (given.GetResult(cancel) is null or { Implicit: true }))
             {
                 given.AddError("vm migrate needs --to HOST, one of 'pollux host list'");
             }

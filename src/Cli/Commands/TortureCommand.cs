@@ -31,20 +31,8 @@ internal static class TortureCommand
         {
             Seed, Rounds, Each, After, Vm, LabCommand.Qemu, Only, List, Json,
         };
-        Rounds.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() is < 1 or > MaxRounds)
-            {
-                result.AddError($"--rounds goes from 1 to {MaxRounds}");
-            }
-        });
-        Each.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int?>() is < 1 or > MaxRounds / 100)
-            {
-                result.AddError($"--each goes from 1 to {MaxRounds / 100}");
-            }
-        });
+        Rounds.Goes<int>(n => n is >= 1 and <= MaxRounds, $"from 1 to {MaxRounds}");
+        Each.Goes<int>(n => n is >= 1 and <= MaxRounds / 100, $"from 1 to {MaxRounds / 100}");
         return command.WithExamples(
             "pollux lab torture --rounds 20",
             "pollux lab torture --seed 7 --rounds 500 --json torture.json",

@@ -98,22 +98,31 @@ public sealed class QemuProcess : IDisposable
         _exited.TrySetResult(Reason());
     }
 
-    /// <summary>Why it ended, as far as it said so. A complaint of long before is no reason.</summary>
+    /// <summary>Why it ended, as far as it said so. A complaint of long before, or one that it went on after, is no reason.</summary>
     private string Reason()
     {
         if (LastWords(_log) is not { Length: > 0 } words)
         {
             return "QEMU ended without a word";
         }
-        var age = DateTime.UtcNow - File.GetLastWriteTimeUtc(_log);
-        return age < Fresh ? $"QEMU ended: {words}" : $"QEMU ended without a word; what it said {age.TotalSeconds:0} s before was: {words}";
+        try
+        {
+            var age = DateTime.UtcNow - File.GetLastWriteTimeUtc(_log);
+            return age < Fresh && !IsWarning(File.ReadLines(_log).Last(line => line.Length > 0)) ? $"QEMU ended: {words}" : $"QEMU ended without a word; the last complaint in its log is of before: {words}";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidOperationException)
+        {
+            return $"QEMU ended: {words}";
+        }
     }
+
+    private static bool IsWarning(string line) => line.Contains("warning:", StringComparison.Ordinal);
 
     private static string LastWords(string log)
     {
         try
         {
-            var lines = File.ReadLines(log).Where(line => line.Length > 0 && !line.Contains("warning:", StringComparison.Ordinal)).ToList();
+            var lines = File.ReadLines(log).Where(line => line.Length > 0 && !IsWarning(line)).ToList();
             // An error of QEMU begins with its name; advice may follow it.
             var errors = lines.FindAll(line => line.StartsWith("qemu", StringComparison.Ordinal));
             // That a state was refused is said last; what was wrong with it, before.

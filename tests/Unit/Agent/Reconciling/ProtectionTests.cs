@@ -125,12 +125,56 @@ public sealed class ProtectionTests
         Assert.True(Assert.IsType<AgentAction.Assign>(scene.Decide()).Attempt > 5);
     }
 
+    /// <summary>Each of the others is offered and comes to nothing, or does not answer: none is asked for ever while another one waits.</summary>
+    [Fact]
+    public void Primary_LosesTheOtherHostOfThePair_AndTheThirdCannotBeReached_AsksTheFirstAgain()
+    {
+        var scene = AtPrimary(null, H1, H2, H3);
+        (scene.Role, scene.Local, scene.Assignment) = (RoleOf(RoleState.Protected, H1, H2), Alone("protected"), new StandbyAssignment(H2, 5));
+        Assert.Null(scene.Decide());
+        (scene.Role, scene.Local) = (RoleOf(RoleState.Running, H1), Alone());
+        var asked = new List<HostId>();
+
+        for (var i = 0; i < 4; i++)
+        {
+            AgentAction? action;
+            while ((action = scene.DecideUntilAction(withinMs: 60_000).Action) is AgentAction.Protect)
+            {
+            }
+            var assign = Assert.IsType<AgentAction.Assign>(action);
+            asked.Add(assign.Host!.Value);
+            scene.Assignment = new StandbyAssignment(assign.Host!.Value, assign.Attempt);
+            scene.Endpoints.Clear();
+            scene.Offer(StandbyState.Ready);
+        }
+
+        Assert.Equal([H3, H2, H3, H2], asked);
+    }
+
+    [Fact]
+    public void Primary_TheOtherHostDies_AndTheThirdHadFailedLongBefore_AsksTheThird()
+    {
+        var scene = AtPrimary(null, H1, H2, H3);
+        scene.Assignment = new StandbyAssignment(H3, 4);
+        scene.Offer(StandbyState.Failed, "unprotected by the user");
+        (scene.Role, scene.Local, scene.Assignment) = (RoleOf(RoleState.Protected, H1, H2), Alone("protected"), new StandbyAssignment(H2, 5));
+        scene.Offer(StandbyState.Ready);
+        Assert.Null(scene.Decide());
+
+        (scene.Role, scene.Local) = (RoleOf(RoleState.Running, H1), Alone());
+
+        Assert.Equal(H3, Assert.IsType<AgentAction.Assign>(scene.Decide()).Host);
+    }
+
     [Fact]
     public void Primary_UnprotectedMeanwhile_AsksThePreferredHostThoughItStoodByBefore()
     {
         var scene = AtPrimary(H2, H1, H2, H3);
+        scene.Assignment = new StandbyAssignment(H2, 5);
         (scene.Role, scene.Local) = (RoleOf(RoleState.Protected, H1, H2), Alone("protected"));
         Assert.Null(scene.Decide());
+        scene.Offer(StandbyState.Failed, "unprotected by the user");
+        scene.Assignment = null;
         (scene.Role, scene.Local, scene.Record) = (RoleOf(RoleState.Running, H1), Alone(), scene.Record! with { Protect = false });
         Assert.Null(scene.Decide());
 
