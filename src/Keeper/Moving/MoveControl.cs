@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Text;
@@ -17,7 +18,8 @@ internal sealed class MoveControl : IDisposable
     private readonly FrameStream _frames;
     private readonly Action<FrameHeader, byte[]> _hear;
     private readonly Action<string> _ended;
-    private readonly Lock _writing = new();
+    private readonly BlockingCollection<(FrameType Type, byte[] Payload)> _words = [];
+    private readonly Thread _writer;
     private readonly CancellationTokenSource _closed = new();
 
     /// <param name="hear">Called for every frame but beats, on a thread of this object's.</param>
@@ -30,42 +32,53 @@ internal sealed class MoveControl : IDisposable
             stream.ReadTimeout = stream.WriteTimeout = (int)MovePatience.Silence.TotalMilliseconds;
         }
         new Thread(Read) { IsBackground = true, Name = "move control in" }.Start();
-        _ = BeatAsync();
+        _writer = new Thread(Write) { IsBackground = true, Name = "move control out" };
+        _writer.Start();
     }
 
     public void Tell(FrameType type, string text) => Tell(type, Encoding.UTF8.GetBytes(text));
 
-    /// <summary>Written at once. That it cannot be is the end of the connection, which is told elsewhere.</summary>
+    /// <summary>Written by a thread of this object's, in order: the other side may take nothing. That it cannot be is the end of the connection, which is told elsewhere.</summary>
     public void Tell(FrameType type, byte[] payload)
     {
         try
         {
-            lock (_writing)
+            _words.Add((type, payload));
+        }
+        catch (InvalidOperationException)
+        {
+            // Closed.
+        }
+    }
+
+    /// <summary>What was told last still goes, if that is possible in a moment.</summary>
+    public void Dispose()
+    {
+        _words.CompleteAdding();
+        _closed.Cancel();
+        _writer.Join(MovePatience.LastWords);
+        _frames.Dispose();
+    }
+
+    private void Write()
+    {
+        try
+        {
+            while (!_words.IsCompleted)
             {
-                _frames.Write(type, 0, payload);
+                if (_words.TryTake(out var word, BeatEvery))
+                {
+                    _frames.Write(word.Type, 0, word.Payload);
+                }
+                else if (!_words.IsAddingCompleted)
+                {
+                    _frames.Write(FrameType.Heartbeat, 0, []);
+                }
             }
         }
         catch (Exception e) when (IsEnd(e))
         {
-            KeeperLog.Say($"{type} cannot be told: {e.Message}");
-        }
-    }
-
-    public void Dispose()
-    {
-        _closed.Cancel();
-        _frames.Dispose();
-    }
-
-    private async Task BeatAsync()
-    {
-        while (!_closed.IsCancellationRequested)
-        {
-            await Task.Delay(BeatEvery, _closed.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            if (!_closed.IsCancellationRequested)
-            {
-                Tell(FrameType.Heartbeat, []);
-            }
+            KeeperLog.Say($"nothing more can be told of the move: {e.Message}");
         }
     }
 
@@ -105,6 +118,9 @@ internal static class MovePatience
 {
     /// <summary>A side that is not heard for so long is dead or cut off.</summary>
     public static readonly TimeSpan Silence = TimeSpan.FromSeconds(5);
+
+    /// <summary>For what one side says when it leaves.</summary>
+    public static readonly TimeSpan LastWords = TimeSpan.FromMilliseconds(500);
 
     /// <summary>For what the source has kept for a guest that runs at the destination.</summary>
     public static readonly TimeSpan LastIngress = TimeSpan.FromMilliseconds(500);
