@@ -187,7 +187,8 @@ internal sealed partial class SimulatedKeeper
     private void Moved(PairState before, PairState after, PairEvent because)
     {
         _world.Coverage.Moved(before, after, because, _world.Store.HasQuorum);
-        if (because is PairEvent.RoleRead or PairEvent.SwapWon || (before.Phase, after.Phase) == (PairPhase.Verifying, PairPhase.Protected))
+        // Verifying ends by a read of the role, or by such an acknowledgement: in GoingSolo, when the other side was lost meanwhile.
+        if (because is PairEvent.RoleRead or PairEvent.SwapWon || (before.Phase == PairPhase.Verifying && after.Phase is (PairPhase.Protected or PairPhase.GoingSolo)))
         {
             KnewTheRoleAtMs = _world.Time.NowMs;
         }
