@@ -58,7 +58,7 @@ internal sealed partial class KeeperProcess
         await WithinAsync(
             async patience =>
             {
-                await _sessionEnded.WaitAsync(patience).ConfigureAwait(false);
+                await Task.WhenAny(_sessionEnded).WaitAsync(patience).ConfigureAwait(false); // however it ended
                 await RequireProtectableAsync(patience).ConfigureAwait(false);
             }, cancellation).ConfigureAwait(false);
         if (_machine.Spec.Availability != Availability.FaultTolerant)

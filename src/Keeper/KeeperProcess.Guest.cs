@@ -159,7 +159,10 @@ internal sealed partial class KeeperProcess
         if (_loop.State.IsDestination)
         {
             await Task.WhenAny(process.Exited, Task.Delay(LastWordsWithin)).ConfigureAwait(false);
+            // It may only have closed its connections: it must be dead before the source's copy may go on.
             why = process.Exited.IsCompleted ? await process.Exited.ConfigureAwait(false) : why;
+            process.Kill();
+            await process.Exited.ConfigureAwait(false);
         }
         _loop.Post(new PairEvent.QemuExited(why));
     }

@@ -150,8 +150,9 @@ internal sealed partial class KeeperProcess
             await destination.Guest.Process.Exited.ConfigureAwait(false);
             throw;
         }
-        _loop.Post(new PairEvent.GuestRuns());
+        // The role names this host already. Before the machine hears of it: the note must not clear the mark of the next move.
         NoteMove(false);
+        _loop.Post(new PairEvent.GuestRuns());
     }
 
     /// <summary>For the agent, should this keeper die. That it cannot be written must not stop a move that has been decided.</summary>
@@ -202,7 +203,7 @@ internal sealed partial class KeeperProcess
         await WithinAsync(
             async patience =>
             {
-                await _sessionEnded.WaitAsync(patience).ConfigureAwait(false);
+                await Task.WhenAny(_sessionEnded).WaitAsync(patience).ConfigureAwait(false); // however it ended
                 await RequireMovableAsync(guest, patience).ConfigureAwait(false);
             }, cancellation).ConfigureAwait(false);
         (_moveSettings, _target, _lastMove) = (settings, target, null);

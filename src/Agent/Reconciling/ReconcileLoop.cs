@@ -189,12 +189,22 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
             case AgentAction.Disclaim disclaim:
                 return DisclaimAsync(disclaim, cancellation);
             case AgentAction.TellFailed failed:
+                RequireLease();
                 var endpoint = new StandbyEndpoint(
                     config.Host, Incarnation.New(), failed.Attempt, config.Address, 0, StandbyState.Failed, failed.Why);
                 return store.PutAsync(
                     StoreKeys.Endpoint(failed.Vm, config.Host), JsonSerializer.Serialize(endpoint, StoreJson.Default.StandbyEndpoint), lease.Id, cancellation);
             default:
                 throw new InvalidOperationException($"no such action: {action}");
+        }
+    }
+
+    /// <summary>What is offered under no lease would outlive this host.</summary>
+    private void RequireLease()
+    {
+        if (lease.Id == 0)
+        {
+            throw new PolluxException($"{config.Host} has no lease yet", "it is tried again in a moment");
         }
     }
 
@@ -219,6 +229,10 @@ internal sealed class ReconcileLoop(AgentConfig config, EtcdStore store, HostLea
 
     public async Task StartAsync(AgentAction.StartKeeper start, CancellationToken cancellation)
     {
+        if (start.Start is KeeperStart.Standby or KeeperStart.Destination)
+        {
+            RequireLease();
+        }
         var accelerator = await AcceleratorOfAsync(start.SpecYaml, cancellation).ConfigureAwait(false);
         await vms.StartAsync(
             new KeeperConfig(

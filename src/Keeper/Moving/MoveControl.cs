@@ -79,6 +79,7 @@ internal sealed class MoveControl : IDisposable
         catch (Exception e) when (IsEnd(e))
         {
             KeeperLog.Say($"nothing more can be told of the move: {e.Message}");
+            _frames.Dispose(); // so that the reader says that it is over
         }
     }
 

@@ -118,7 +118,11 @@ internal sealed class MovingDestination : IAsyncDisposable
         _closed = true;
         _listener.Dispose();
         await _ended.CancelAsync().ConfigureAwait(false);
-        _control?.Dispose();
+        if (_control is { } control)
+        {
+            // It lets the last word go out, which this thread must not wait for.
+            await Task.Run(control.Dispose).ConfigureAwait(false);
+        }
         _stream?.Dispose();
         await _incoming.DisposeAsync().ConfigureAwait(false);
     }
@@ -190,7 +194,7 @@ internal sealed class MovingDestination : IAsyncDisposable
         {
             // It is over, and whoever ended it knows why.
         }
-        catch (Exception e) when (e is PolluxException or IOException or System.Net.Sockets.SocketException or ObjectDisposedException)
+        catch (Exception e)
         {
             Report(new PairEvent.ArrivalFailed(e.Message));
         }

@@ -85,9 +85,21 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
         }
         finally
         {
-            guest.Replay(_taken);
+            GiveBack();
             guest.PassIngress();
             await CloseAsync().ConfigureAwait(false);
+        }
+    }
+
+    private void GiveBack()
+    {
+        try
+        {
+            guest.Replay(_taken);
+        }
+        catch (Exception e) when (e is PolluxException or ObjectDisposedException)
+        {
+            KeeperLog.Say($"frames that were kept for the guest cannot be given to it: {e.Message}");
         }
     }
 
@@ -101,7 +113,7 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
                 await migration.AbandonAsync(resume: true).ConfigureAwait(false);
             }
         }
-        catch (PolluxException e)
+        catch (Exception e)
         {
             KeeperLog.Say($"ending the migration, again until it is done: {e.Message}");
             try
@@ -123,7 +135,11 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
             _isEnded = true;
         }
         await _ended.CancelAsync().ConfigureAwait(false);
-        _control?.Dispose();
+        if (_control is { } control)
+        {
+            // It lets the last word go out, which this thread must not wait for.
+            await Task.Run(control.Dispose).ConfigureAwait(false);
+        }
         _stream?.Dispose();
         if (_migration is not null)
         {
@@ -154,9 +170,9 @@ internal sealed class MovingSource(Guest guest, MoveOptions options, Action<Pair
         {
             // Whoever ends it undoes it.
         }
-        catch (Exception e) when (e is PolluxException or IOException or System.Net.Sockets.SocketException or ObjectDisposedException or System.Security.Authentication.AuthenticationException)
+        catch (Exception e)
         {
-            // A destination that refuses closes the stream, too; its own words are the better reason, and may be a moment behind.
+            // Whatever it is, it has to be heard: nothing else ends the move. A destination that refuses closes the stream, too; its own words are the better reason, and may be a moment behind.
             await Task.WhenAny(_dismissed.Task, Task.Delay(LastWordsWithin)).ConfigureAwait(false);
             Report(new PairEvent.MigrationFailed(e.Message));
         }

@@ -158,9 +158,9 @@ internal sealed class CheckpointLoop(Guest guest, ChunkPool pool, CheckpointStat
             report(new PairEvent.FinalCut(epoch));
             _gate.Reset();
         }
-        if (shipAtOnce)
+        if (shipAtOnce || isFinal)
         {
-            _commits.WaitFor(epoch, () => !ended.IsCancellationRequested);
+            _commits.WaitFor(epoch, () => !ended.IsCancellationRequested, why => report(new PairEvent.LinkDown(why)));
         }
         if (!resumed)
         {

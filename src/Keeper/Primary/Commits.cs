@@ -63,31 +63,34 @@ internal sealed class Commits
                 return;
             }
             Interlocked.Increment(ref _waits);
-            var (since, last) = (Stopwatch.GetTimestamp(), _last);
-            while (MustWait())
-            {
-                Monitor.Wait(_lock, LookMs);
-                if (_last != last)
-                {
-                    (since, last) = (Stopwatch.GetTimestamp(), _last);
-                }
-                if (Stopwatch.GetElapsedTime(since) > Within)
-                {
-                    overdue($"no checkpoint was acknowledged for {Within.TotalSeconds:0} s");
-                    since = Stopwatch.GetTimestamp();
-                }
-            }
+            WaitWhile(MustWait, overdue);
         }
     }
 
     /// <summary>Waits for one epoch.</summary>
-    public void WaitFor(Epoch epoch, Func<bool> mayWait)
+    /// <param name="overdue">As in <see cref="WaitToCut"/>.</param>
+    public void WaitFor(Epoch epoch, Func<bool> mayWait, Action<string> overdue)
     {
         lock (_lock)
         {
-            while (_last < epoch && mayWait())
+            WaitWhile(() => _last < epoch && mayWait(), overdue);
+        }
+    }
+
+    private void WaitWhile(Func<bool> mustWait, Action<string> overdue)
+    {
+        var (since, last) = (Stopwatch.GetTimestamp(), _last);
+        while (mustWait())
+        {
+            Monitor.Wait(_lock, LookMs);
+            if (_last != last)
             {
-                Monitor.Wait(_lock, LookMs);
+                (since, last) = (Stopwatch.GetTimestamp(), _last);
+            }
+            if (Stopwatch.GetElapsedTime(since) > Within)
+            {
+                overdue($"no checkpoint was acknowledged for {Within.TotalSeconds:0} s");
+                since = Stopwatch.GetTimestamp();
             }
         }
     }

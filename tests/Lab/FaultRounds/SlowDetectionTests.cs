@@ -13,14 +13,11 @@ public sealed class SlowDetectionTests(ProtectedLab lab, ITestOutputHelper outpu
     private static readonly ProtectionSettings Slow = new(DetectionMs: 3000);
     private static readonly ProtectionSettings AsBefore = new(DetectionMs: 150);
 
-    [Fact]
-    public Task PowerOff_OfThePrimary_IsFoundBySilence() => FoundAsync(Side.Primary);
-
-    [Fact]
+    [Theory]
     [Trait("Suite", "long")]
-    public Task PowerOff_OfTheStandby_IsFoundBySilence() => FoundAsync(Side.Standby);
-
-    private async Task FoundAsync(Side side)
+    [InlineData(Side.Primary)]
+    [InlineData(Side.Standby)]
+    public async Task PowerOff_OfAPairWithASlowDetection_IsFoundBySilence(Side side)
     {
         var begin = DateTimeOffset.UtcNow;
         await lab.WholeAsync();
@@ -43,7 +40,7 @@ public sealed class SlowDetectionTests(ProtectedLab lab, ITestOutputHelper outpu
 
             var told = await lab.TellsAsync(left, begin, e => e.Kind == (side == Side.Primary ? EventKinds.Takeover : EventKinds.Solo));
             output.WriteLine(told.Text);
-            Assert.Matches("is silent for 3[0-9]{3} ms", told.Text);
+            Assert.Matches("is silent for [3-9][0-9]{3} ms", told.Text);
         }
         finally
         {
