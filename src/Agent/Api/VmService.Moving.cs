@@ -39,13 +39,13 @@ internal sealed partial class VmService
         {
             throw new PolluxException($"{name} moves to {other} already", $"wait until it has; or end that: pollux vm migrate {name} --cancel");
         }
-        if (view.Record!.Protect || role.State != RoleState.Running)
-        {
-            throw new PolluxException($"{name} is protected, or shall be, and moves by its standby", Advice(name, role, request.To));
-        }
         if (role.Primary.Host == request.To)
         {
             throw new PolluxException($"{name} runs on {request.To} already", "choose another host: pollux host list");
+        }
+        if (view.Record!.Protect || role.State != RoleState.Running)
+        {
+            throw new PolluxException($"{name} is protected, or shall be, and moves by its standby", Advice(name, role, request.To));
         }
         if (await RefusalOfAsync(request.To, view.Record.SpecYaml, cancellation).ConfigureAwait(false) is { } refusal)
         {

@@ -88,7 +88,7 @@ internal static class ProtectionDoctor
                 $"start etcd{(silent.Count > 0 ? $" on {who}" : "")}, or mend the network to it");
         }
         return silent.Count > 0
-            ? new("etcd", Verdict.Warning, $"{who} {(silent.Count == 1 ? "does" : "do")} not answer {facts.Me}: with one member less there is no majority, and no takeover", $"start etcd on {who}, or mend the network to it")
+            ? new("etcd", Verdict.Warning, $"{who} {(silent.Count == 1 ? "does" : "do")} not answer {facts.Me}: should one more be lost there is no majority, and no takeover until it is back", $"start etcd on {who}, or mend the network to it")
             : new("etcd", Verdict.Ok, "all members answer");
     }
 

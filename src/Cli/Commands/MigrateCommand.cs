@@ -22,7 +22,7 @@ internal static class MigrateCommand
         var to = new Option<string?>("--to") { Description = "the host to which it shall move", HelpName = "host", CompletionSources = { Completions.Hosts } };
         var policy = new Option<string?>("--policy") { Description = $"when the guest is stopped for the rest: {string.Join(", ", MigrationPolicies.Names)}; default {MigrationPolicies.Default}, the others are for comparison", HelpName = "policy" };
         policy.AcceptOnlyFromAmong([.. MigrationPolicies.Names]);
-        var maxPause = Number("--max-pause", $"the longest that the guest may stand still, ms; default {MigrationSettings.DefaultMaxPauseMs}", "ms");
+        var maxPause = Number("--max-pause", $"the longest that the guest shall stand still, ms: aimed at, and said when it was longer; default {MigrationSettings.DefaultMaxPauseMs}", "ms");
         var deadline = Number("--deadline", $"then it is given up, and the VM runs on where it is, s; default {MigrationSettings.DefaultDeadlineSeconds}", "s");
         var bandwidth = Number("--bandwidth", "the most that goes over the link, MB/s; default: no limit", "MB/s");
         var whenLonger = new Option<string?>("--when-longer") { Description = "when that pause cannot be kept: throttle the guest (default), wait for a quieter moment, or give-up", HelpName = "what" };

@@ -128,9 +128,9 @@ internal static class VmCommand
         trigger.AcceptOnlyFromAmong("periodic", "on-output", "adaptive");
         var transmission = new Option<string?>("--transmission") { Description = "postponed: ship while the guest runs; synchronous: while it waits" };
         transmission.AcceptOnlyFromAmong("postponed", "synchronous");
-        var interval = Milliseconds("--interval", "the longest run of the guest between two checkpoints");
-        var floor = Milliseconds("--floor", "adaptive: the shortest run between two checkpoints");
-        var detection = Milliseconds("--detection", "silence after which the other side counts as dead");
+        var interval = Milliseconds("--interval", "the longest run of the guest between two checkpoints", FaultToleranceRanges.Interval);
+        var floor = Milliseconds("--floor", "adaptive: the shortest run between two checkpoints", FaultToleranceRanges.Floor);
+        var detection = Milliseconds("--detection", "silence after which the other side counts as dead", FaultToleranceRanges.Detection);
         var compression = new Option<string?>("--compression") { Description = "of what goes to the standby: auto (where it pays), always or never" };
         compression.AcceptOnlyFromAmong("auto", "always", "never");
         return new Command("set", "Change how a running VM is protected, until it is stopped") { Vm, trigger, transmission, interval, floor, detection, compression }
@@ -200,7 +200,8 @@ internal static class VmCommand
 
     private static HostId? Host(Invocation invocation, Option<string?> option) => invocation.Get(option) is { } host ? HostId.Create(host) : null;
 
-    private static Option<int?> Milliseconds(string name, string description) => new(name) { Description = description + ", ms", HelpName = "ms" };
+    private static Option<int?> Milliseconds(string name, string description, MsRange range) =>
+        new(name) { Description = $"{description}, {range.Least} to {range.Most} ms", HelpName = "ms" };
 
     private static string ReadText(string path)
     {

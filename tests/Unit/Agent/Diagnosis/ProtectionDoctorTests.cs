@@ -49,7 +49,7 @@ public sealed class ProtectionDoctorTests
 
     [Fact]
     public void Etcd_OneMemberSilent_IsABlemish() => Expect(Pair() with { Etcd = [Member("h1", "3.4"), Member("h2", "3.4"), Member("w", null)] }, Verdict.Warning,
-        "protected, but w does not answer h1: with one member less there is no majority, and no takeover", "start etcd on w, or mend the network to it");
+        "protected, but w does not answer h1: should one more be lost there is no majority, and no takeover until it is back", "start etcd on w, or mend the network to it");
 
     [Fact]
     public void Host_ThatIsDeadWithTheOnlyCopy_MustComeBack() => Expect(
